@@ -1,0 +1,239 @@
+"""What an acquirer is, as data: spec, header, MAC rule, key layouts, the table of kinds, the response codes.
+
+A dialect is a value of `Dialect`. What differs by more than data - how the private fields are filled - is one pure function
+that a dialect names (`compose`). A new acquirer is one new file beside this one.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from pos_engine.crypto.keys import WrappedKey
+from pos_engine.errors import FrameError
+from pos_engine.framing.tpdu import Tpdu
+from pos_engine.values import Amount, Card, Identity, Text
+from pos_engine.wire import codec
+from pos_engine.wire.columns import Columns
+from pos_engine.wire.message import Message
+from pos_engine.wire.spec import MessageSpec
+
+
+MAC_SIZE: Final = 8
+"""Bytes of the MAC element."""
+
+
+class Kind(enum.Enum):
+    """What a terminal can ask of an acquirer; the names of the commands and of the journal."""
+
+    SIGN_ON = "sign-on"
+    SALE = "sale"
+    REFUND = "refund"
+    REVERSAL = "reversal"
+
+
+class OnSilence(enum.Enum):
+    """What a request without a usable answer owes."""
+
+    REVERSE = "a reversal of this request"
+    REPEAT = "the same request with the same STAN, until it is answered"
+    ASK = "a person's decision; it is never repeated by itself"
+    FORGET = "nothing: no money was at stake"
+
+
+@dataclass(frozen=True, slots=True)
+class KindRow:
+    """One row of a dialect's table of kinds."""
+
+    kind: Kind
+    title: Text
+    mti: str
+    on_silence: OnSilence
+    processing_code: str | None = None
+    condition: str | None = None
+    """Point of service condition code, field 25."""
+    message_type: str = "00"
+    """Field 60.1."""
+    network_code: str = "000"
+    """Field 60.3."""
+    needed: frozenset[int] = frozenset()
+    """Elements a request must have besides those that depend on the card."""
+    answered_with: frozenset[int] = frozenset()
+    """Elements an approval must have; a decline may lack them (RULES: answers that count)."""
+    mac: bool = True
+
+    @property
+    def answer_mti(self) -> str:
+        """The MTI of the answer: the third digit is one higher."""
+        return f"{self.mti[:2]}{int(self.mti[2]) + 1}{self.mti[3]}"
+
+    @property
+    def financial(self) -> bool:
+        """Whether money moves, so that silence leaves something owed or to be asked."""
+        return self.on_silence is not OnSilence.FORGET
+
+
+class Verdict(enum.Enum):
+    """What a response code says about the request it answers."""
+
+    APPROVAL = "approved"
+    DECLINE = "declined"
+    SIGN_ON = "declined until the terminal signs on again"
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseCode:
+    """One value of field 39: what it decides, what it means, what to do now."""
+
+    code: str
+    verdict: Verdict
+    meaning: Text
+    action: Text
+
+
+UNKNOWN_MEANING = Text("declined with a code this dialect does not list", "拒绝, 未定义的应答码")
+UNKNOWN_ACTION = Text("ask the acquirer what the code means", "请联系收单机构")
+
+
+@dataclass(frozen=True, slots=True)
+class MacRule:
+    """Where the MAC stands and what computes it.
+
+    `algorithm` names a function of `crypto.mac.ALGORITHMS`; it is applied to everything from the MTI to the byte before `field`.
+    """
+
+    field: int
+    algorithm: str
+
+
+@dataclass(frozen=True, slots=True)
+class OriginalRef:
+    """The transaction that a request acts on, as the acquirer knows it: batch, STAN, date (MMDD, or 0000), RRN."""
+
+    batch: str
+    stan: str
+    date: str
+    rrn: str = "000000000000"
+    auth_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a request is made of before the dialect turns it into fields."""
+
+    row: KindRow
+    identity: Identity
+    stan: str
+    batch: str
+    amount: Amount | None = None
+    card: Card | None = None
+    pin_block: bytes | None = field(default=None, repr=False)
+    original: OriginalRef | None = None
+    operator: str = "01"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One acquirer's way of speaking."""
+
+    name: str
+    title: Text
+    spec: MessageSpec
+    kinds: Mapping[Kind, KindRow]
+    codes: Mapping[str, ResponseCode]
+    mac: MacRule | None
+    layouts: Mapping[int, Columns]
+    """Fixed-digit layouts of private fields, by field number."""
+    compose: Callable[[Draft], dict[int, str]]
+    """Turns a draft into the elements of a request, the MAC excepted."""
+    compose_reversal: Callable[[Message, str, str | None, str | None], Message]
+    """Makes a reversal of a request: `(request, reason for field 39, auth code or None, host's MMDD or None)`."""
+    read_keys: Callable[[Message], tuple[WrappedKey, ...]]
+    """Reads the working keys of a sign-on answer; raises `DecodeError` for a layout it does not know."""
+    read_batch: Callable[[Message], str | None]
+    """Reads the batch number a sign-on answer hands out; `None` when it is not usable."""
+    header: Columns | None = None
+    header_default: str = ""
+    processing_request: Callable[[str | None], str | None] = lambda _header: None
+    """What the host asks for in an answer's header: the digit, or `None`."""
+    sign_on_requests: frozenset[str] = frozenset()
+    """Processing requests that demand a new sign-on."""
+    tpdu_default: str | None = None
+    echoes: tuple[int, ...] = (3, 4, 11, 41, 42, 49)
+    """Elements an answer repeats from its request."""
+
+    def meaning(self, code: str) -> ResponseCode:
+        """Look a response code up; unknown codes are declines."""
+        return self.codes.get(code) or ResponseCode(code, Verdict.DECLINE, UNKNOWN_MEANING, UNKNOWN_ACTION)
+
+    def kind_of(self, message: Message) -> KindRow | None:
+        """Find the kind a request belongs to, by MTI, field 3 and the private type code; `None` when it is not ours."""
+        for row in self.kinds.values():
+            if row.mti == message.mti and message.get(3) == row.processing_code and self._same_type(row, message):
+                return row
+        if message.mti == self.kinds[Kind.REVERSAL].mti:
+            return self.kinds[Kind.REVERSAL]
+        return None
+
+    def _same_type(self, row: KindRow, message: Message) -> bool:
+        layout, value = self.layouts.get(60), message.get(60)
+        if layout is None or value is None:
+            return True
+        return layout.get(value, "60.1") == row.message_type and layout.get(value, "60.3") in {None, row.network_code}
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One frame's payload, taken apart: addresses, header digits, message, and the bytes the MAC covers."""
+
+    tpdu: Tpdu | None
+    header: str | None
+    message: Message
+    body: bytes = field(repr=False)
+
+    def mac_input(self) -> bytes:
+        """Everything from the MTI to the byte before the MAC, which is the last element."""
+        return self.body[:-MAC_SIZE]
+
+    def encode(self) -> bytes:
+        """Return the payload of a frame: addresses, header, message."""
+        return (self.tpdu.encode() if self.tpdu else b"") + bytes.fromhex(self.header or "") + self.body
+
+
+def pack(
+    dialect: Dialect,
+    message: Message,
+    *,
+    tpdu: Tpdu | None,
+    header: str | None,
+    mac: Callable[[bytes], bytes] | None = None,
+) -> Packet:
+    """Put TPDU, header and message together; with `mac`, the message authentication code becomes the last element.
+
+    `mac` is given everything from the MTI to the byte before the MAC, the bitmap with the MAC's bit included.
+    """
+    if mac is None or dialect.mac is None:
+        return Packet(tpdu, header, message, codec.encode(message, dialect.spec))
+    place = message.replace({dialect.mac.field: "00" * MAC_SIZE})
+    covered = codec.encode(place, dialect.spec)[:-MAC_SIZE]
+    code = mac(covered)
+    return Packet(tpdu, header, place.replace({dialect.mac.field: code.hex().upper()}), covered + code)
+
+
+def unpack(dialect: Dialect, payload: bytes) -> Packet:
+    """Take a frame's payload apart, strictly; raises `FrameError` or `DecodeError`."""
+    start = 0
+    tpdu = header = None
+    if dialect.tpdu_default is not None:
+        tpdu = Tpdu.decode(payload[:5])
+        start = 5
+    if dialect.header is not None:
+        size = sum(column.width for column in dialect.header.columns) // 2
+        if len(payload) < start + size:
+            reason = "ends inside the header"
+            raise FrameError(reason, offset=len(payload))
+        header = payload[start : start + size].hex().upper()
+        start += size
+    return Packet(tpdu, header, codec.decode(payload[start:], dialect.spec), payload[start:])

@@ -1,0 +1,64 @@
+"""The kinds a UnionPay terminal speaks: MTI, field 3, field 25, fields 60.1 and 60.3, required elements, what silence means.
+
+Required elements are those every request of the kind has; what the card and the PIN add (2, 14, 22 to 26, 35, 52, 53) depends
+on the card. A missing optional element is never an error.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pos_engine.dialects.base import Kind, KindRow, OnSilence
+from pos_engine.values import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MONEY: Final = frozenset({3, 4, 11, 22, 25, 41, 42, 49, 60})
+ANSWERED: Final = frozenset({3, 4, 11, 12, 13, 37, 39, 41, 42, 49, 60})
+
+KINDS: Final[Mapping[Kind, KindRow]] = {
+    row.kind: row
+    for row in (
+        KindRow(
+            kind=Kind.SIGN_ON,
+            title=Text("sign-on", "签到"),
+            mti="0800",
+            on_silence=OnSilence.FORGET,
+            network_code="003",
+            needed=frozenset({11, 41, 42, 60, 63}),
+            answered_with=frozenset({11, 39, 41, 42, 60, 62}),
+            mac=False,
+        ),
+        KindRow(
+            kind=Kind.SALE,
+            title=Text("sale", "消费"),
+            mti="0200",
+            on_silence=OnSilence.REVERSE,
+            processing_code="000000",
+            condition="00",
+            message_type="22",
+            needed=MONEY,
+            answered_with=ANSWERED,
+        ),
+        KindRow(
+            kind=Kind.REFUND,
+            title=Text("refund", "退货"),
+            mti="0220",
+            on_silence=OnSilence.ASK,
+            processing_code="200000",
+            condition="00",
+            message_type="25",
+            needed=MONEY | {37, 61, 63},
+            answered_with=ANSWERED,
+        ),
+        KindRow(
+            kind=Kind.REVERSAL,
+            title=Text("reversal", "冲正"),
+            mti="0400",
+            on_silence=OnSilence.REPEAT,
+            needed=frozenset({3, 4, 11, 22, 25, 39, 41, 42, 49, 60}),
+            answered_with=frozenset({3, 4, 11, 39, 41, 42}),
+        ),
+    )
+}

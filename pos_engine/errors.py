@@ -1,0 +1,120 @@
+"""Everything that can go wrong, as one tree.
+
+The class says who is at fault and whether it is safe to start again; the text is always safe to log, because it holds
+field numbers, offsets and names, never a value. A decline is not here: it is an outcome, not an error.
+
+    PosError
+    ├── UsageError(ValueError)         the caller asked for something that cannot be
+    ├── ConfigError                    a file, a key in it, and why
+    ├── ProtocolError
+    │   ├── LocalProtocolError         we built what the spec forbids
+    │   └── RemoteProtocolError        they sent it: FrameError, DecodeError, MacError, MismatchError
+    ├── LinkError(OSError)
+    │   ├── NotSent                    nothing left the terminal: safe to start again
+    │   └── NoAnswer                   it may have left; for money kinds the journal already holds the duty
+    ├── NotSignedOn                    the acquirer refused the sign-on, or keeps demanding another
+    ├── KeyFault                       missing, wrong check value, expired, wrong usage
+    └── JournalFault                   disk full, locked, corrupt: new transactions are refused
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class PosError(Exception):
+    """Root of every error this package raises on purpose; its text is always safe to log."""
+
+
+class UsageError(PosError, ValueError):
+    """The caller asked for something that cannot be done: an amount of zero, an unknown original."""
+
+
+class ConfigError(PosError):
+    """A configuration that cannot be used; the text names the file, the key and the reason."""
+
+
+class ProtocolError(PosError):
+    """A message that breaks its spec.
+
+    `field` is the data element's number (0 the MTI, 1 the bitmap, `None` outside any), `offset` counts bytes from the
+    first byte of the MTI or, for frames, of the frame; `reason` says what is wrong without quoting the value.
+    """
+
+    def __init__(self, reason: str, *, field: int | None = None, offset: int | None = None) -> None:
+        """Keep the parts, and compose the one-line text from them."""
+        self.reason = reason
+        self.field = field
+        self.offset = offset
+        super().__init__(_where(reason, field, offset))
+
+
+def _where(reason: str, field: int | None, offset: int | None) -> str:
+    names = {None: "", 0: "MTI: ", 1: "bitmap: "}
+    place = names.get(field, f"field {field}: ")
+    return f"{place}{reason}" + ("" if offset is None else f" (offset {offset})")
+
+
+class LocalProtocolError(ProtocolError):
+    """We were about to send what the spec forbids."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The other side sent something that is not the protocol."""
+
+
+class FrameError(RemoteProtocolError):
+    """The bytes of the link do not form a frame: a length, TPDU or header that cannot be."""
+
+
+class DecodeError(RemoteProtocolError):
+    """A message that does not decode; `decoded` keeps the fields that were read before the fault."""
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        field: int | None = None,
+        offset: int | None = None,
+        mti: str | None = None,
+        decoded: Mapping[int, str] | None = None,
+    ) -> None:
+        """Keep what could be read; none of it enters the text."""
+        super().__init__(reason, field=field, offset=offset)
+        self.mti = mti
+        self.decoded: Mapping[int, str] = dict(decoded or {})
+
+
+class MacError(RemoteProtocolError):
+    """A message authentication code that is missing, malformed or wrong."""
+
+
+class MismatchError(RemoteProtocolError):
+    """A well-formed answer that does not belong to the request."""
+
+
+class LinkError(PosError, OSError):
+    """The link to the acquirer failed."""
+
+
+class NotSent(LinkError):  # noqa: N818 - the name states the fact that matters to the caller
+    """Nothing left the terminal: it is safe to start again."""
+
+
+class NoAnswer(LinkError):  # noqa: N818 - the name states the fact that matters to the caller
+    """The request may have left and no usable answer came; for money kinds the journal holds the duty."""
+
+
+class NotSignedOn(PosError):  # noqa: N818 - the name states the fact that matters to the caller
+    """The acquirer refused the sign-on, or keeps demanding another one: nothing was sent for the request itself."""
+
+
+class KeyFault(PosError):  # noqa: N818 - a fault of the device, not a Python mistake
+    """A key that is missing, fails its check value, has expired, or is used for the wrong purpose."""
+
+
+class JournalFault(PosError):  # noqa: N818 - a fault of the device, not a Python mistake
+    """The journal cannot be trusted or written: new transactions are refused until it can."""

@@ -1,0 +1,189 @@
+"""The one driver: a generator that yields effects and is sent what happened.
+
+The terminal, the simulated world and the swarm perform the same effects with different means; there is no other loop. A drive first
+works off what is owed, because no new money may move while older money is in doubt; only a sign-on may go ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pos_engine import limits
+from pos_engine.crypto.keys import KeyUsage
+from pos_engine.dialects.base import Kind, OnSilence
+from pos_engine.errors import DecodeError
+from pos_engine.flow import requests
+from pos_engine.flow.effects import (
+    Answered,
+    Ask,
+    Effect,
+    Happening,
+    KeysChecked,
+    NothingSent,
+    Presented,
+    Silent,
+    TakeCard,
+    Unreadable,
+)
+from pos_engine.flow.plan import Duty, DutyKind, plan
+from pos_engine.flow.responses import classify
+from pos_engine.flow.states import Cue
+from pos_engine.flow.step import Evidence, step
+from pos_engine.journal.record import Record, State, open_part
+from pos_engine.session.states import session_of
+
+if TYPE_CHECKING:
+    from pos_engine.clock import Instant
+    from pos_engine.crypto.keys import WrappedKey
+    from pos_engine.flow.profile import Profile
+    from pos_engine.flow.requests import Order
+    from pos_engine.journal.view import JournalView
+
+Drive = Generator[Effect, Happening, "Finished"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a drive ended: the ordered exchange's record, or the owed one that stands in its way."""
+
+    now: Instant
+    record: Record | None = None
+    """What became of the order; `None` when there was none or it was not begun."""
+    blocked_by: Record | None = None
+    """The owed exchange that failed."""
+    worked_off: tuple[Record, ...] = field(default=())
+    """Owed exchanges that were done on the way."""
+    next_duty: Duty | None = None
+    """What is still owed."""
+
+
+def drive(order: Order | None, journal: JournalView, profile: Profile, now: Instant) -> Drive:
+    """Do what is owed and due, then what is ordered; with an order, what is owed does not wait for its back-off.
+
+    Raises `UsageError` for an order that cannot be, before anything is sent.
+    """
+    if order is not None:
+        requests.check(order, journal)
+    done = Finished(now)
+    if order is None or order.kind is not Kind.SIGN_ON:
+        done = yield from _work_off(journal, profile, now, urgent=order is not None)
+    if order is None or done.blocked_by is not None:
+        return done
+    record, now = yield from _ordered(order, journal, profile, done.now)
+    return Finished(now, record, None, done.worked_off, plan(journal, profile, now))
+
+
+def _work_off(journal: JournalView, profile: Profile, now: Instant, *, urgent: bool) -> Drive:
+    done: tuple[Record, ...] = ()
+    for _ in range(limits.DUTIES_PER_CALL_MAX):
+        duty = plan(journal, profile, now)
+        if duty is None or (duty.wait_s > 0 and not urgent):
+            return Finished(now, None, None, done, duty)
+        signed_on = sum(record.kind is Kind.SIGN_ON for record in done)
+        if duty.kind is DutyKind.SIGN_ON and signed_on >= limits.SIGN_ONS_PER_CALL_MAX:
+            return Finished(now, None, done[-1], done, duty)
+        record, now = yield from _fulfil(duty, journal, profile, now)
+        if record.state is not State.APPROVED and not record.demands_sign_on:
+            return Finished(now, None, record, done, plan(journal, profile, now))
+        done = (*done, record)
+    return Finished(now, None, done[-1], done, plan(journal, profile, now))
+
+
+def _fulfil(
+    duty: Duty, journal: JournalView, profile: Profile, now: Instant
+) -> Generator[Effect, Happening, tuple[Record, Instant]]:
+    if duty.record is None:
+        return (yield from _ordered(requests.Order(kind=Kind.SIGN_ON), journal, profile, now))
+    record, cue = duty.record, Cue.REPEAT
+    if record.state is State.PENDING:
+        # The terminal went down in the middle of this exchange: what it knew is gone, so its outcome is in doubt.
+        record, now = yield from _exchange(record, Cue.RESTART, journal, profile, now)
+    if duty.kind is DutyKind.REVERSE:
+        record, cue = requests.draft_reversal(record, journal, profile, now), Cue.START
+    return (yield from _exchange(record, cue, journal, profile, now))
+
+
+def _ordered(
+    order: Order, journal: JournalView, profile: Profile, now: Instant
+) -> Generator[Effect, Happening, tuple[Record, Instant]]:
+    session = session_of(journal, now, profile.sign_on_age_max_s)
+    presented = None
+    if order.amount is not None:
+        happened = yield Ask(TakeCard(order.amount, session.key(KeyUsage.PIN)))
+        if not isinstance(happened, Presented):
+            raise _unexpected(happened)
+        presented, now = happened, happened.now
+    record = requests.draft(order, journal, session, profile, presented, now)
+    return (yield from _exchange(record, Cue.START, journal, profile, now))
+
+
+def _exchange(
+    record: Record, cue: Cue | None, journal: JournalView, profile: Profile, now: Instant
+) -> Generator[Effect, Happening, tuple[Record, Instant]]:
+    """Run one exchange to a state in which nothing more happens by itself."""
+    deadline_s = now.elapsed_s + profile.answer_timeout_s
+    session = session_of(journal, now, profile.sign_on_age_max_s)
+    # An owed message is sealed with today's key, whatever it was first sealed with.
+    mac_key = session.key(KeyUsage.MAC) if profile.dialect.kinds[record.kind].mac else None
+    signed_on_by = session.sign_on.number if session.sign_on is not None else None
+    evidence = Evidence(deadline_s=deadline_s, mac_key=mac_key, signed_on_by=signed_on_by)
+    while cue is not None:
+        record, effects = step(record, cue, now, evidence)
+        cue = None
+        for effect in effects:
+            happened = yield effect
+            now = happened.now
+            cue, evidence = _cue_of(happened, record, profile, deadline_s, mac_key)
+    return record, now
+
+
+def _cue_of(
+    happened: Happening, record: Record, profile: Profile, deadline_s: float, mac_key: WrappedKey | None
+) -> tuple[Cue | None, Evidence]:
+    """Turn what the world answered into a cue; `None` where an effect was simply done."""
+    match happened:
+        case Answered():
+            return _read_answer(happened, record, profile, deadline_s, mac_key)
+        case Silent(why=why):
+            return Cue.SILENCE, Evidence(note=why)
+        case NothingSent(why=why):
+            # What has to be repeated until it is accepted is still owed when it could not even be sent.
+            repeated = profile.dialect.kinds[record.kind].on_silence is OnSilence.REPEAT
+            return (Cue.NOT_ACCEPTED if repeated else Cue.NOT_SENT), Evidence(note=why)
+        case Unreadable(why=why):
+            return Cue.UNREADABLE, Evidence(note=why)
+        case KeysChecked(good=good, why=why):
+            return (Cue.KEYS_GOOD if good else Cue.KEYS_BAD), Evidence(note=why)
+        case _:
+            return None, Evidence(deadline_s=deadline_s, mac_key=mac_key)
+
+
+def _read_answer(
+    happened: Answered, record: Record, profile: Profile, deadline_s: float, mac_key: WrappedKey | None
+) -> tuple[Cue, Evidence]:
+    dialect = profile.dialect
+    cue, why = classify(record, happened, dialect)
+    if cue is Cue.STRANGER:
+        return cue, Evidence(note=why, deadline_s=deadline_s, mac_key=mac_key)
+    keys: tuple[WrappedKey, ...] = ()
+    new_batch = None
+    if cue is Cue.KEYS_OFFERED:
+        try:
+            keys, new_batch = dialect.read_keys(happened.message), dialect.read_batch(happened.message)
+        except DecodeError as error:
+            cue, why = Cue.UNREADABLE, str(error)
+    evidence = Evidence(
+        answer=open_part(happened.message, dialect.spec),
+        keys=keys,
+        new_batch=new_batch,
+        host_demands_sign_on=happened.processing_request in dialect.sign_on_requests,
+        note=why,
+    )
+    return cue, evidence
+
+
+def _unexpected(happened: Happening) -> AssertionError:
+    reason = f"{type(happened).__name__} does not answer the effect that was yielded"
+    return AssertionError(reason)

@@ -1,0 +1,151 @@
+"""What the driver asks of the world, and what the world answers. Effects are data; only a performer does anything.
+
+    Save(record)            -> Done           when the record is durable
+    Send(message, ...)      -> Answered | Silent | NothingSent | Unreadable
+    Listen(deadline)        -> Answered | Silent | Unreadable
+    Ask(TakeCard(...))      -> Presented
+    Ask(CheckKeys(...))     -> KeysChecked
+    Emit(record)            -> Done           when whoever waits for the outcome has it
+
+An exception out of a performer ends the drive: what was saved stays owed, and the next drive takes it up.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pos_engine.clock import Instant
+    from pos_engine.crypto.keys import WrappedKey
+    from pos_engine.journal.record import Record
+    from pos_engine.values import Amount, Card, PinBlock
+    from pos_engine.wire.message import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Make a record durable; nothing after it may happen before it is."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a request and wait for a frame. `deadline_s` is elapsed time; `mac_key` seals it, `None` for kinds without MAC."""
+
+    message: Message
+    deadline_s: float
+    mac_key: WrappedKey | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Wait on for another frame, because the last one was not the answer."""
+
+    deadline_s: float
+    mac_key: WrappedKey | None
+
+
+@dataclass(frozen=True, slots=True)
+class TakeCard:
+    """Ask the reader for a card and the PIN pad for a PIN block under `pin_key`."""
+
+    amount: Amount
+    pin_key: WrappedKey
+
+
+@dataclass(frozen=True, slots=True)
+class CheckKeys:
+    """Ask the keystore whether received working keys agree with their check values."""
+
+    keys: tuple[WrappedKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask something that is not the acquirer."""
+
+    question: TakeCard | CheckKeys
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Show the outcome of a record: it is durable by now."""
+
+    record: Record
+
+
+Effect = Save | Send | Listen | Ask | Emit
+
+
+class MacState(enum.Enum):
+    """What became of an answer's MAC."""
+
+    VALID = "verified under the key in force"
+    WRONG = "does not verify"
+    ABSENT = "there is none"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It was done."""
+
+    now: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A message arrived; whether it is the answer is not the performer's to say."""
+
+    now: Instant
+    message: Message
+    mac: MacState
+    processing_request: str | None = None
+    """What the host asks for in the header."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """Nothing usable arrived before the deadline, or the link was lost after bytes may have left."""
+
+    now: Instant
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class NothingSent:
+    """No byte left the terminal."""
+
+    now: Instant
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Something arrived that is not a message of the dialect."""
+
+    now: Instant
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A card was read, and perhaps a PIN entered."""
+
+    now: Instant
+    card: Card
+    pin_block: PinBlock | None = field(default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class KeysChecked:
+    """The keystore's word on received keys; `why` names the usage that failed."""
+
+    now: Instant
+    good: bool
+    why: str = ""
+
+
+Happening = Done | Answered | Silent | NothingSent | Unreadable | Presented | KeysChecked

@@ -1,0 +1,126 @@
+"""What a caller is told: `Approved`, `Declined` or `InDoubt`. A decline is a value, not an exception; doubt is a state with a duty.
+
+All three are read off a durable record, so asking again later gives the same answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pos_engine.dialects.base import OnSilence, OriginalRef
+from pos_engine.journal.record import State
+from pos_engine.values import Text
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from pos_engine.dialects.base import Dialect, Kind, ResponseCode
+    from pos_engine.journal.record import Record
+    from pos_engine.values import Amount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approved:
+    """The acquirer did what was asked, and the journal holds it."""
+
+    kind: Kind
+    stan: str
+    batch: str
+    code: ResponseCode
+    amount: Amount | None = None
+    rrn: str | None = None
+    """Retrieval reference number, field 37."""
+    auth_code: str | None = None
+    card: str | None = None
+    """First six and last four digits."""
+    host_date: str = "0000"
+    """MMDD of the host, field 13."""
+    at: datetime | None = None
+    """When the terminal recorded it, by its wall clock."""
+
+    @property
+    def reference(self) -> OriginalRef:
+        """What a later refund needs to name this transaction."""
+        return OriginalRef(self.batch, self.stan, self.host_date, self.rrn or "0" * 12, self.auth_code)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declined:
+    """The acquirer refused; no money moved."""
+
+    kind: Kind
+    stan: str
+    batch: str
+    code: ResponseCode
+    amount: Amount | None = None
+    card: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InDoubt:
+    """Nobody at this end knows whether money moved; `duty` says what the terminal does about it until somebody does."""
+
+    kind: Kind
+    stan: str
+    batch: str
+    why: Text
+    duty: Text
+    amount: Amount | None = None
+    card: str | None = None
+    notes: tuple[str, ...] = field(default=())
+
+
+Outcome = Approved | Declined | InDoubt
+
+DUTIES = {
+    OnSilence.REVERSE: Text("it will be reversed before anything else is sent", "下一笔交易前将自动冲正"),
+    OnSilence.REPEAT: Text("it will be sent again until the host accepts it", "将重复发送直至主机受理"),
+    OnSilence.ASK: Text("it is not repeated by itself: ask the acquirer what became of it", "不会自动重发, 请向收单机构查询"),
+    OnSilence.FORGET: Text("no money was at stake", "不涉及资金"),
+}
+WHYS = {
+    "98": Text("no answer arrived", "未收到应答"),
+    "A0": Text("the answer's MAC is missing or wrong", "应答MAC缺失或错误"),
+    "96": Text("the terminal could not finish", "终端未能完成交易"),
+    "06": Text("the answer cannot be used", "应答无效"),
+}
+
+
+def outcome_of(record: Record, dialect: Dialect) -> Outcome | None:
+    """Read the outcome off a record; `None` for a record that was never sent."""
+    if record.state is State.UNSENT:
+        return None
+    if record.state is State.APPROVED:
+        return _approved(record, dialect)
+    if record.state is State.DECLINED:
+        code = dialect.meaning(record.code or "")
+        return Declined(
+            kind=record.kind, stan=record.stan, batch=record.batch, code=code, amount=record.amount, card=record.card
+        )
+    return InDoubt(
+        kind=record.kind,
+        stan=record.stan,
+        batch=record.batch,
+        why=WHYS.get(record.reason or "98", WHYS["06"]),
+        duty=DUTIES[dialect.kinds[record.kind].on_silence],
+        amount=record.amount,
+        card=record.card,
+        notes=record.notes,
+    )
+
+
+def _approved(record: Record, dialect: Dialect) -> Approved:
+    answer = record.answer or {}
+    return Approved(
+        kind=record.kind,
+        stan=record.stan,
+        batch=record.new_batch or record.batch,
+        code=dialect.meaning(record.code or ""),
+        amount=record.amount,
+        rrn=answer.get(37),
+        auth_code=answer.get(38),
+        card=record.card,
+        host_date=answer.get(13, "0000"),
+        at=record.changed.wall,
+    )

@@ -1,0 +1,100 @@
+"""What is owed, and what is owed first. `plan` reads the journal and names one exchange; it keeps no list of its own.
+
+A sign-on that is due goes first, because without keys in force nothing else can be sent. Then come the duties, oldest first: a sale whose
+outcome is in doubt owes a reversal, and a reversal that was not accepted is repeated with the same STAN until it is. A duty that failed
+waits longer each time, by elapsed seconds and never by the wall clock; it is never dropped.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pos_engine import limits
+from pos_engine.dialects.base import Kind, OnSilence
+from pos_engine.journal.record import Record, State
+from pos_engine.session.states import session_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pos_engine.clock import Instant
+    from pos_engine.flow.profile import Profile
+    from pos_engine.journal.view import JournalView
+
+
+class DutyKind(enum.Enum):
+    """What sort of exchange is owed."""
+
+    SIGN_ON = "sign on"
+    REVERSE = "reverse a request whose outcome is in doubt"
+    REPEAT = "send a request again until it is accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """One owed exchange. `wait_s` is how long to hold it back unless it is urgent (0: now)."""
+
+    kind: DutyKind
+    record: Record | None
+    """What is to be reversed or repeated; nothing for a sign-on."""
+    wait_s: float = 0.0
+
+
+def plan(journal: JournalView, profile: Profile, now: Instant) -> Duty | None:
+    """Name the exchange that is owed next, or `None` when nothing is."""
+    if not session_of(journal, now, profile.sign_on_age_max_s).ready:
+        failed = journal.failures(Kind.SIGN_ON)
+        return Duty(DutyKind.SIGN_ON, None, _wait_s(failed[-1], len(failed), now) if failed else 0.0)
+    return next(iter(owed(journal, profile, now)), None)
+
+
+def owed(journal: JournalView, profile: Profile, now: Instant) -> Iterator[Duty]:
+    """Name everything that is owed about money, oldest first, whether or not it could be sent now."""
+    rows = profile.dialect.kinds.values()
+    kinds = [row.kind for row in rows if row.on_silence in {OnSilence.REVERSE, OnSilence.REPEAT}]
+    for record in journal.open_records(kinds):
+        duty = _duty_of(record, journal.acting_on(record.number), profile, now)
+        if duty is not None:
+            yield duty
+
+
+def _duty_of(record: Record, acting: Sequence[Record], profile: Profile, now: Instant) -> Duty | None:
+    match profile.dialect.kinds[record.kind].on_silence:
+        case OnSilence.REVERSE if record.state in {State.PENDING, State.DOUBTFUL}:
+            # Once the reversal itself is on record, it carries the duty on.
+            if any(each.kind is Kind.REVERSAL for each in acting):
+                return None
+            return Duty(DutyKind.REVERSE, record)
+        case OnSilence.REPEAT:
+            return Duty(DutyKind.REPEAT, record, _wait_s(record, record.attempts, now))
+        case _:
+            return None
+
+
+def _wait_s(last: Record, attempts: int, now: Instant) -> float:
+    """Seconds still to wait after the last of `attempts` failures; none after a boot, because the age is unknowable then."""
+    age_s = now.since(last.changed)
+    if age_s is None:
+        return 0.0
+    exponent = min(max(attempts, 1) - 1, 20)
+    return max(0.0, min(limits.BACKOFF_FIRST_S * 2.0**exponent, limits.BACKOFF_MAX_S) - age_s)
+
+
+def expendable(journal: JournalView, profile: Profile) -> tuple[int, ...]:
+    """Name the records whose sealed card data no owed message needs any more.
+
+    An approved sale or refund keeps it until settlement, because a batch upload may have to name the card.
+    """
+    return tuple(each.number for each in journal.sealed_records() if not _needs_card(each, journal, profile))
+
+
+def _needs_card(record: Record, journal: JournalView, profile: Profile) -> bool:
+    row = profile.dialect.kinds[record.kind]
+    if not row.financial or record.state in {State.DECLINED, State.UNSENT}:
+        return False
+    if row.on_silence is OnSilence.REPEAT:
+        return record.state is not State.APPROVED
+    reversals = (each for each in journal.acting_on(record.number) if each.kind is Kind.REVERSAL)
+    return not any(each.state is State.APPROVED for each in reversals)

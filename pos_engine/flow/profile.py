@@ -1,0 +1,23 @@
+"""Who this terminal is to its acquirer, and the few times and ages that two deployments set differently."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pos_engine import limits
+
+if TYPE_CHECKING:
+    from pos_engine.dialects.base import Dialect
+    from pos_engine.values import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The constants of every decision a flow takes."""
+
+    dialect: Dialect
+    identity: Identity
+    answer_timeout_s: float = limits.ANSWER_TIMEOUT_S
+    sign_on_age_max_s: float = limits.SIGN_ON_AGE_MAX_S
+    operator: str = "01"

@@ -1,0 +1,132 @@
+"""New exchanges as records in state DRAFT: what the caller ordered, and the reversal an original owes.
+
+Checks that concern money stand here, before anything is asked of a cardholder: an amount above zero, an original that exists, refunds
+that together stay within it, no refund while another of the same original is in doubt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pos_engine.dialects.base import Draft, Kind, OriginalRef
+from pos_engine.errors import LocalProtocolError, UsageError
+from pos_engine.journal.record import Record, State
+from pos_engine.wire.message import Message
+
+if TYPE_CHECKING:
+    from pos_engine.clock import Instant
+    from pos_engine.flow.effects import Presented
+    from pos_engine.flow.profile import Profile
+    from pos_engine.journal.view import JournalView
+    from pos_engine.session.states import Session
+    from pos_engine.values import Amount
+
+DEFAULT_REASON: Final = "98"
+"""Field 39 of a reversal whose cause was lost with the power: no answer was seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a caller wants done."""
+
+    kind: Kind
+    amount: Amount | None = None
+    original: OriginalRef | None = None
+    """For a refund: the sale it gives back."""
+
+
+def check(order: Order, journal: JournalView) -> None:
+    """Refuse an order that cannot be, with a `UsageError`."""
+    if order.kind is Kind.SIGN_ON:
+        return
+    if order.amount is None or order.amount.minor == 0:
+        reason = "an amount above zero is needed"
+        raise UsageError(reason)
+    if order.kind is Kind.REFUND:
+        _check_refund(order, order.amount, journal)
+
+
+def _check_refund(order: Order, amount: Amount, journal: JournalView) -> None:
+    if order.original is None:
+        reason = "a refund names the sale it gives back"
+        raise UsageError(reason)
+    sale = journal.find_original(order.original.batch, order.original.stan)
+    if sale is None:
+        # Another terminal's sale may be refunded here; then only the host knows its amount.
+        return
+    if sale.kind is not Kind.SALE or sale.state is not State.APPROVED or sale.amount is None:
+        reason = f"STAN {sale.stan} is not an approved sale"
+        raise UsageError(reason)
+    refunds = [record for record in journal.acting_on(sale.number) if record.kind is Kind.REFUND]
+    if any(record.state in {State.PENDING, State.DOUBTFUL} for record in refunds):
+        reason = f"a refund of STAN {sale.stan} is in doubt: ask the acquirer what became of it first"
+        raise UsageError(reason)
+    given = sum(record.amount.minor for record in refunds if record.state is State.APPROVED and record.amount)
+    if amount.currency != sale.amount.currency or given + amount.minor > sale.amount.minor:
+        reason = f"refunds of STAN {sale.stan} would exceed the sale"
+        raise UsageError(reason)
+
+
+def draft(
+    order: Order, journal: JournalView, session: Session, profile: Profile, presented: Presented | None, now: Instant
+) -> Record:
+    """Build the record of a new exchange, with the next STAN and the batch in force."""
+    row = profile.dialect.kinds[order.kind]
+    card = presented.card if presented is not None else None
+    pin_block = presented.pin_block if presented is not None else None
+    details = Draft(
+        row=row,
+        identity=profile.identity,
+        stan=journal.next_stan(),
+        batch=session.batch,
+        amount=order.amount,
+        card=card,
+        pin_block=pin_block.reveal() if pin_block is not None else None,
+        original=order.original,
+        operator=profile.operator,
+    )
+    original = journal.find_original(order.original.batch, order.original.stan) if order.original else None
+    return Record(
+        number=journal.next_number(),
+        kind=order.kind,
+        state=State.DRAFT,
+        stan=details.stan,
+        batch=details.batch,
+        request=_compose(details, profile),
+        opened=now,
+        changed=now,
+        amount=order.amount,
+        card=card.pan.masked if card is not None else None,
+        original=original.number if original is not None else None,
+    )
+
+
+def _compose(details: Draft, profile: Profile) -> Message:
+    fields = profile.dialect.compose(details)
+    lacking = details.row.needed - set(fields)
+    if lacking:
+        reason = f"a {details.row.kind.value} request lacks fields {', '.join(map(str, sorted(lacking)))}"
+        raise LocalProtocolError(reason)
+    return Message(details.row.mti, fields)
+
+
+def draft_reversal(original: Record, journal: JournalView, profile: Profile, now: Instant) -> Record:
+    """Build the reversal of a record in doubt: same STAN, same batch, the reason the doubt has."""
+    answer = original.answer or {}
+    request = profile.dialect.compose_reversal(
+        original.request, original.reason or DEFAULT_REASON, answer.get(38), answer.get(13)
+    )
+    return Record(
+        number=journal.next_number(),
+        kind=Kind.REVERSAL,
+        state=State.DRAFT,
+        stan=original.stan,
+        batch=original.batch,
+        request=request,
+        opened=now,
+        changed=now,
+        amount=original.amount,
+        card=original.card,
+        original=original.number,
+    )

@@ -1,0 +1,95 @@
+"""One exchange, one step: `step(record, cue, now) -> (record, effects)`. Nothing happens here; effects are what should.
+
+The order of effects is the safety: a request is saved before it is sent, an outcome is saved before it is shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pos_engine import limits
+from pos_engine.errors import LocalProtocolError
+from pos_engine.flow.effects import Ask, CheckKeys, Effect, Emit, Listen, Save, Send
+from pos_engine.flow.states import DEMANDS, REVERSAL_REASONS, TRANSITIONS, Action, Cue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pos_engine.clock import Instant
+    from pos_engine.crypto.keys import WrappedKey
+    from pos_engine.journal.record import Record
+    from pos_engine.wire.message import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What comes with a cue: the open elements of an answer, what a sign-on brought, the terms of sending, a remark."""
+
+    answer: Message | None = None
+    keys: tuple[WrappedKey, ...] = ()
+    new_batch: str | None = None
+    host_demands_sign_on: bool = False
+    deadline_s: float = 0.0
+    mac_key: WrappedKey | None = None
+    signed_on_by: int | None = None
+    note: str = ""
+
+
+def step(record: Record, cue: Cue, now: Instant, evidence: Evidence) -> tuple[Record, tuple[Effect, ...]]:
+    """Move a record by one cue; a pair of state and cue that the table lacks is a `LocalProtocolError`."""
+    found = TRANSITIONS.get((record.state, cue))
+    if found is None:
+        reason = f"a {record.kind.value} in state {record.state.name} cannot meet {cue.name}"
+        raise LocalProtocolError(reason)
+    state, action = found
+    moved = _noted(replace(record, state=state, changed=now), cue, evidence)
+    return _ACTIONS[action](moved, cue, evidence)
+
+
+def _noted(record: Record, cue: Cue, evidence: Evidence) -> Record:
+    notes = record.notes
+    if evidence.note and len(notes) < limits.NOTES_MAX and evidence.note not in notes[-1:]:
+        notes = (*notes, evidence.note)
+    demands = record.demands_sign_on or cue in DEMANDS or evidence.host_demands_sign_on
+    return replace(record, notes=notes, demands_sign_on=demands)
+
+
+def _begin(record: Record, _cue: Cue, evidence: Evidence) -> tuple[Record, tuple[Effect, ...]]:
+    begun = replace(
+        record, attempts=record.attempts + 1, signed_on_by=evidence.signed_on_by, demands_sign_on=False
+    )
+    return begun, (Save(begun), Send(begun.request, evidence.deadline_s, evidence.mac_key))
+
+
+def _conclude(record: Record, cue: Cue, evidence: Evidence) -> tuple[Record, tuple[Effect, ...]]:
+    """Keep what decided. Keys and batch of a sign-on are part of its one record, so they become current in one commit."""
+    done = replace(record, answer=evidence.answer or record.answer)
+    if cue is Cue.KEYS_BAD:
+        done = replace(done, keys=(), new_batch=None)
+    return done, (Save(done), Emit(done))
+
+
+def _check_keys(record: Record, _cue: Cue, evidence: Evidence) -> tuple[Record, tuple[Effect, ...]]:
+    offered = replace(record, answer=evidence.answer, keys=evidence.keys, new_batch=evidence.new_batch)
+    return offered, (Ask(CheckKeys(evidence.keys)),)
+
+
+def _listen(record: Record, _cue: Cue, evidence: Evidence) -> tuple[Record, tuple[Effect, ...]]:
+    return record, (Listen(evidence.deadline_s, evidence.mac_key),)
+
+
+def _doubt(record: Record, cue: Cue, evidence: Evidence) -> tuple[Record, tuple[Effect, ...]]:
+    """Keep why. The answer stays with the record even when it did not count: a reversal names its authorisation code."""
+    doubtful = replace(record, answer=evidence.answer or record.answer, reason=REVERSAL_REASONS.get(cue, record.reason))
+    return doubtful, (Save(doubtful), Emit(doubtful))
+
+
+_ACTIONS: Mapping[Action, Callable[[Record, Cue, Evidence], tuple[Record, tuple[Effect, ...]]]] = {
+    Action.BEGIN: _begin,
+    Action.REPEAT: _begin,
+    Action.CONCLUDE: _conclude,
+    Action.CHECK_KEYS: _check_keys,
+    Action.LISTEN: _listen,
+    Action.DOUBT: _doubt,
+}

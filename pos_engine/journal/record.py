@@ -1,0 +1,180 @@
+"""One exchange as the journal keeps it: a frozen record, its states, and its form at rest.
+
+A record is written whole every time it changes; nothing is ever edited or deleted. At rest its request is split by the
+sensitivity of each element: open ones stay readable, card data goes to a part that is sealed under a key of its own, and
+tracks, PIN blocks and keys of requests are left out altogether.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from pos_engine.clock import Instant
+from pos_engine.crypto.keys import KeyUsage, WrappedKey
+from pos_engine.dialects.base import Kind
+from pos_engine.errors import JournalFault
+from pos_engine.values import CURRENCIES, Amount
+from pos_engine.wire.field import Sensitivity
+from pos_engine.wire.message import Message
+
+if TYPE_CHECKING:
+    from pos_engine.wire.spec import MessageSpec
+
+
+class State(enum.Enum):
+    """Where an exchange stands."""
+
+    DRAFT = "built in memory; nothing is durable and nothing was sent"
+    PENDING = "the intent is durable; the request may have left"
+    CHECKING = "approved by the host; its working keys are being checked"
+    APPROVED = "approved, or for a reversal: accepted"
+    DECLINED = "declined"
+    DOUBTFUL = "no answer that counts"
+    UNSENT = "nothing left the terminal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One request and what became of it."""
+
+    number: int
+    """Order of the intents, from 1; never reused."""
+    kind: Kind
+    state: State
+    stan: str
+    batch: str
+    request: Message
+    opened: Instant
+    changed: Instant
+    amount: Amount | None = None
+    card: str | None = None
+    """The masked card number."""
+    answer: Message | None = None
+    """The answer that decided, its open elements only."""
+    keys: tuple[WrappedKey, ...] = ()
+    """Working keys of a sign-on, as received."""
+    new_batch: str | None = None
+    """The batch number a sign-on brought."""
+    reason: str | None = None
+    """Why the outcome is in doubt, as field 39 of a reversal says it."""
+    original: int | None = None
+    """The number of the record this one acts on."""
+    attempts: int = 0
+    """How often the request was sent or tried."""
+    signed_on_by: int | None = None
+    """The number of the sign-on that was in force when the request was last sent."""
+    demands_sign_on: bool = False
+    """Whether the answer asked for a new sign-on."""
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def code(self) -> str | None:
+        """The response code that decided, if one did."""
+        return self.answer.get(39) if self.answer is not None else None
+
+
+CARD_LEVELS: Final = frozenset({Sensitivity.PAN, Sensitivity.CARD})
+
+
+def open_part(message: Message, spec: MessageSpec) -> Message:
+    """Return a message's open elements: all that may be kept or shown without a seal."""
+    return Message(message.mti, {n: v for n, v in message.items() if spec.fields[n].sensitivity is Sensitivity.OPEN})
+
+
+def card_part(message: Message, spec: MessageSpec) -> dict[int, str]:
+    """Return a message's card data that an owed message may need again; it is kept only under a seal."""
+    return {n: v for n, v in message.items() if spec.fields[n].sensitivity in CARD_LEVELS}
+
+
+@dataclass(frozen=True, slots=True)
+class AtRest:
+    """A record as a store keeps it: readable text, and card data in clear that the store must seal."""
+
+    body: str
+    card_data: bytes = field(repr=False)
+
+
+def freeze(record: Record, spec: MessageSpec) -> AtRest:
+    """Turn a record into its form at rest; secrets do not enter it."""
+    body = {
+        "number": record.number,
+        "kind": record.kind.value,
+        "state": record.state.name,
+        "stan": record.stan,
+        "batch": record.batch,
+        "request": _message_out(open_part(record.request, spec)),
+        "opened": _instant_out(record.opened),
+        "changed": _instant_out(record.changed),
+        "amount": record.amount and [record.amount.minor, record.amount.currency.numeric],
+        "card": record.card,
+        "answer": record.answer and _message_out(open_part(record.answer, spec)),
+        "keys": [[key.usage.name, key.cryptogram.hex(), key.check_value.hex()] for key in record.keys],
+        "new_batch": record.new_batch,
+        "reason": record.reason,
+        "original": record.original,
+        "attempts": record.attempts,
+        "signed_on_by": record.signed_on_by,
+        "demands_sign_on": record.demands_sign_on,
+        "notes": list(record.notes),
+    }
+    sealed = {str(number): value for number, value in card_part(record.request, spec).items()}
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return AtRest(text, json.dumps(sealed).encode() if sealed else b"")
+
+
+def thaw(body: str, card_data: bytes = b"") -> Record:
+    """Turn a record's form at rest back; raises `JournalFault` when it is not one."""
+    try:
+        record = _record_in(json.loads(body))
+        extra = {int(number): str(value) for number, value in json.loads(card_data or b"{}").items()}
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+        record = None
+    if record is None:
+        reason = "a journal record does not read as one"
+        raise JournalFault(reason)
+    return replace(record, request=record.request.replace(extra))
+
+
+def _record_in(body: dict[str, Any]) -> Record:
+    amount, answer = body["amount"], body["answer"]
+    return Record(
+        number=int(body["number"]),
+        kind=Kind(body["kind"]),
+        state=State[body["state"]],
+        stan=str(body["stan"]),
+        batch=str(body["batch"]),
+        request=_message_in(body["request"]),
+        opened=_instant_in(body["opened"]),
+        changed=_instant_in(body["changed"]),
+        amount=Amount(int(amount[0]), CURRENCIES[amount[1]]) if amount else None,
+        card=body["card"],
+        answer=_message_in(answer) if answer else None,
+        keys=tuple(WrappedKey(KeyUsage[u], bytes.fromhex(c), bytes.fromhex(v)) for u, c, v in body["keys"]),
+        new_batch=body["new_batch"],
+        reason=body["reason"],
+        original=body["original"],
+        attempts=int(body["attempts"]),
+        signed_on_by=body["signed_on_by"],
+        demands_sign_on=bool(body["demands_sign_on"]),
+        notes=tuple(body["notes"]),
+    )
+
+
+def _message_out(message: Message) -> list[Any]:
+    return [message.mti, {str(number): value for number, value in message.items()}]
+
+
+def _message_in(value: list[Any]) -> Message:
+    return Message(str(value[0]), {int(number): str(text) for number, text in value[1].items()})
+
+
+def _instant_out(instant: Instant) -> list[Any]:
+    return [instant.elapsed_s, instant.boot, instant.wall.isoformat()]
+
+
+def _instant_in(value: list[Any]) -> Instant:
+    return Instant(float(value[0]), str(value[1]), datetime.fromisoformat(value[2]))

@@ -1,0 +1,1 @@
+"""Where the terminal master key lives; nothing above this package uses a key in clear."""

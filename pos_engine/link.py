@@ -1,0 +1,248 @@
+"""A link: one connection to the acquirer, made when it is needed, and what is certain about a request sent over it.
+
+The rule it keeps: an answer can only be one that came after its request. Whatever lies in a kept connection before a
+request goes out is set aside (`leftovers`) and the connection is replaced; after any failure it is closed, so that a
+late answer finds nobody. All waits end at the caller's deadline. Deciding whether an answer *matches* is not done here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pos_engine import limits
+from pos_engine.errors import FrameError, LinkError, NoAnswer, NotSent
+from pos_engine.transport.base import Silence
+
+if TYPE_CHECKING:
+    from pos_engine.framing.base import Framer, Received
+    from pos_engine.transport.base import Stream
+
+Direction = Literal["sent", "received"]
+Observer = Callable[[Direction, bytes], None]
+
+
+@dataclass(slots=True)
+class _Connection:
+    """A stream, the framer that belongs to it, and when that framer wants to be called."""
+
+    stream: Stream
+    framer: Framer
+    wake_at: float | None = None
+
+
+class Link:
+    """One connection at a time, of streams and framers that the two factories make. Not for two threads at once.
+
+    Deadlines are moments on `monotonic`. `observer` is told of each frame, "sent" as soon as any byte of it may have
+    left; it must not raise.
+    """
+
+    __slots__ = (
+        "_arrived",
+        "_connect_timeout_s",
+        "_connection",
+        "_leftovers",
+        "_monotonic",
+        "_new_framer",
+        "_new_stream",
+        "_observer",
+    )
+
+    def __init__(
+        self,
+        stream: Callable[[], Stream],
+        framer: Callable[[], Framer],
+        *,
+        monotonic: Callable[[], float],
+        connect_timeout_s: float = limits.CONNECT_TIMEOUT_S,
+        observer: Observer | None = None,
+    ) -> None:
+        """Take the factories; nothing is connected before the first `send`."""
+        self._new_stream = stream
+        self._new_framer = framer
+        self._monotonic = monotonic
+        self._connect_timeout_s = connect_timeout_s
+        self._observer = observer
+        self._connection: _Connection | None = None
+        self._arrived: deque[bytes] = deque()
+        self._leftovers: deque[bytes] = deque(maxlen=limits.LEFTOVER_FRAMES_MAX)
+
+    @property
+    def connected(self) -> bool:
+        """Whether a connection is kept; its peer may be gone all the same."""
+        return self._connection is not None
+
+    def send(self, payload: bytes, deadline: float) -> None:
+        """Send one frame, connecting first when there is no usable connection.
+
+        `LocalProtocolError`: it cannot be framed. `NotSent`: no byte has left. `NoAnswer`: some may have.
+        """
+        self._set_aside()
+        connection = self._connection or _Connection(self._new_stream(), self._new_framer())
+        data = connection.framer.send(payload)
+        with self._closing_on_failure():
+            if self._connection is None:
+                self._connect(connection, deadline)
+            self._write(connection, data, payload, deadline)
+
+    def receive(self, deadline: float) -> bytes:
+        """Return the payload of the next frame; `NoAnswer` says silence, link lost or bad frame, and has closed it."""
+        with self._closing_on_failure():
+            while not self._arrived:
+                self._await_bytes(deadline)
+        return self._arrived.popleft()
+
+    def leftovers(self) -> tuple[bytes, ...]:
+        """Hand out, once, the frames that no request was waiting for: late, repeated or unasked."""
+        frames = tuple(self._leftovers)
+        self._leftovers.clear()
+        return frames
+
+    def close(self) -> None:
+        """Close the connection; frames nobody has read become leftovers. The next `send` connects again."""
+        self._leftovers.extend(self._arrived)
+        self._arrived.clear()
+        self._drop()
+
+    @contextmanager
+    def _closing_on_failure(self) -> Iterator[None]:
+        """Close on whatever goes wrong, an interrupt by the user included."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.stream.close()
+
+    def _set_aside(self) -> None:
+        """Make sure that nothing which came before a request can pass for its answer."""
+        connection = self._connection
+        if connection is None:
+            self.close()
+        elif not self._is_clean(connection):
+            self._drain(connection)
+            self.close()
+
+    def _is_clean(self, connection: _Connection) -> bool:
+        """Tell whether a kept connection is whole and has nothing in it, neither here nor in the kernel."""
+        with suppress(NoAnswer):
+            # A framer that met a fault behind the last answer says so only now.
+            now = self._monotonic()
+            self._feed(connection, b"", now, deadline=now)
+            return not self._arrived and not connection.framer.pending and not connection.stream.stale()
+        return False
+
+    def _drain(self, connection: _Connection) -> None:
+        """Take what a peer has sent unasked, without waiting and not without end: it may be worth recording."""
+        with suppress(LinkError):
+            for _ in range(limits.DRAIN_READS_MAX):
+                data = connection.stream.receive(0)
+                if not data:
+                    return
+                now = self._monotonic()
+                self._feed(connection, data, now, deadline=now)
+
+    def _connect(self, connection: _Connection, deadline: float) -> None:
+        self._connection = connection
+        connection.stream.connect(min(self._left_s(connection, deadline), self._connect_timeout_s))
+        if connection.stream.stale():
+            self._drain(connection)
+            reason = f"{connection.stream.peer}: closed, or spoke before it was asked"
+            raise NotSent(reason)
+
+    def _write(self, connection: _Connection, data: bytes, payload: bytes, deadline: float) -> None:
+        """Write a request, and start the framer's timers."""
+        left_s = self._left_s(connection, deadline)
+        reason = None
+        try:
+            connection.stream.send(data, left_s)
+        except NoAnswer as error:
+            reason = f"link lost: {error}"
+        self._observe("sent", payload)
+        if reason is not None:
+            raise NoAnswer(reason)
+        self._feed(connection, b"", self._monotonic(), deadline=deadline)
+
+    def _left_s(self, connection: _Connection, deadline: float) -> float:
+        """Return the seconds left for sending; with none left, sending would only put the caller in doubt."""
+        left_s = deadline - self._monotonic()
+        if left_s <= 0:
+            reason = f"{connection.stream.peer}: no time left to send"
+            raise NotSent(reason)
+        return left_s
+
+    def _await_bytes(self, deadline: float) -> None:
+        """Wait once, for the peer or for the framer's timer, and let the framer have what came of it."""
+        connection = self._connection
+        if connection is None:
+            reason = "link lost: there is no connection"
+            raise NoAnswer(reason)
+        now = self._monotonic()
+        until = deadline if connection.wake_at is None else min(deadline, connection.wake_at)
+        data = self._read(connection, until - now) if now < deadline else None
+        if data is None and until >= deadline:
+            reason = f"silence: {connection.stream.peer} did not answer in time"
+            raise Silence(reason)
+        # A wait that ran out has reached its end, also where a simulated clock stood still meanwhile.
+        now = self._monotonic()
+        self._feed(connection, data or b"", now if data else max(now, until), deadline=deadline)
+
+    def _read(self, connection: _Connection, timeout_s: float) -> bytes | None:
+        """Return what came, or `None` when nothing did; an end of the connection is `NoAnswer`."""
+        reason = None
+        try:
+            data = connection.stream.receive(max(0.0, timeout_s))
+        except Silence:
+            return None
+        except NoAnswer as error:
+            reason = f"link lost: {error}"
+        else:
+            if data:
+                return data
+            pending = connection.framer.pending
+            where = f"inside a frame, after {pending} bytes of it" if pending else "before an answer"
+            reason = f"link lost: {connection.stream.peer}: closed by the other side {where}"
+        raise NoAnswer(reason)
+
+    def _feed(self, connection: _Connection, data: bytes, now: float, *, deadline: float) -> None:
+        """Give the framer some bytes or the time, keep the frames, write back what it wants written."""
+        received = _frames_of(connection, data, now)
+        connection.wake_at = received.wake_at
+        for frame in received.frames:
+            self._arrived.append(frame)
+            self._observe("received", frame)
+        if received.writes:
+            self._answer_back(connection, received.writes, deadline)
+
+    def _answer_back(self, connection: _Connection, data: bytes, deadline: float) -> None:
+        """Write what the framing itself needs; a failure must not cost a frame that has arrived."""
+        reason = None
+        try:
+            connection.stream.send(data, max(0.0, deadline - self._monotonic()))
+        except LinkError as error:
+            reason = f"link lost: {error}"
+        if reason is not None:
+            self._drop()
+        if reason is not None and not self._arrived:
+            raise NoAnswer(reason)
+
+    def _observe(self, direction: Direction, frame: bytes) -> None:
+        if self._observer is not None:
+            self._observer(direction, frame)
+
+
+def _frames_of(connection: _Connection, data: bytes, now: float) -> Received:
+    """Ask the framer; bytes that are no frames are `NoAnswer`, because a request is out when they come."""
+    try:
+        return connection.framer.receive(data, now)
+    except FrameError as error:
+        reason = f"bad frame: {connection.stream.peer}: {error}"
+    raise NoAnswer(reason)

@@ -1,0 +1,144 @@
+"""What the driver's effects do on a real terminal: write the journal, use the link, ask the keystore, the reader and the PIN pad.
+
+The order in which effects come is the driver's; here each is done once, and what came of it is told truthfully. A failure of the journal
+is not told but raised: it ends the drive, because nothing may be sent past a journal that cannot be written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pos_engine.crypto.mac import equal
+from pos_engine.dialects.base import Dialect, Packet, pack, unpack
+from pos_engine.errors import KeyFault, NoAnswer, NotSent, RemoteProtocolError
+from pos_engine.flow.effects import (
+    Answered,
+    Ask,
+    CheckKeys,
+    Done,
+    Emit,
+    KeysChecked,
+    Listen,
+    MacState,
+    NothingSent,
+    Presented,
+    Save,
+    Send,
+    Silent,
+    TakeCard,
+    Unreadable,
+)
+from pos_engine.trace import NoTrace, Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pos_engine.clock import Clock
+    from pos_engine.crypto.keys import WrappedKey
+    from pos_engine.flow.drive import Drive, Finished
+    from pos_engine.flow.effects import Effect, Happening
+    from pos_engine.framing.tpdu import Tpdu
+    from pos_engine.journal.view import Journal
+    from pos_engine.keystore.base import KeyStore
+    from pos_engine.link import Link
+    from pos_engine.peripherals.base import CardReader, PinPad
+
+
+@dataclass(slots=True)
+class Performer:
+    """One terminal's means to do what a drive asks."""
+
+    dialect: Dialect
+    journal: Journal
+    link: Link
+    keystore: KeyStore
+    reader: CardReader
+    pin_pad: PinPad
+    clock: Clock
+    tpdu: Tpdu | None
+    header: str | None
+    trace: Trace = field(default_factory=NoTrace)
+
+    def run(self, drive: Drive) -> Finished:
+        """Perform a drive to its end and return how it ended."""
+        try:
+            effect = next(drive)
+            while True:
+                self.trace.before(effect)
+                happened = self._perform(effect)
+                self.trace.after(effect, happened)
+                effect = drive.send(happened)
+        except StopIteration as end:
+            finished: Finished = end.value
+            return finished
+        finally:
+            drive.close()
+
+    def _perform(self, effect: Effect) -> Happening:
+        match effect:
+            case Save(record):
+                self.journal.save(record)
+            case Send():
+                return self._send(effect)
+            case Listen(deadline_s, mac_key):
+                return self._receive(deadline_s, mac_key)
+            case Ask(TakeCard() as question):
+                return self._take_card(question)
+            case Ask(CheckKeys(keys)):
+                return self._check_keys(keys)
+            case Emit():
+                # Whoever waits for the outcome gets it when the drive ends; observers see it now.
+                pass
+        return Done(self.clock.now())
+
+    def _send(self, send: Send) -> Happening:
+        packet = pack(
+            self.dialect, send.message, tpdu=self.tpdu, header=self.header, mac=self._mac_function(send.mac_key)
+        )
+        self.trace.message("sent", packet)
+        try:
+            self.link.send(packet.encode(), send.deadline_s)
+        except NotSent as error:
+            return NothingSent(self.clock.now(), str(error))
+        except NoAnswer as error:
+            return Silent(self.clock.now(), str(error))
+        return self._receive(send.deadline_s, send.mac_key)
+
+    def _receive(self, deadline_s: float, mac_key: WrappedKey | None) -> Happening:
+        try:
+            packet = unpack(self.dialect, self.link.receive(deadline_s))
+            self.trace.message("received", packet)
+            mac = self._mac_state(packet, mac_key)
+        except NoAnswer as error:
+            return Silent(self.clock.now(), str(error))
+        except RemoteProtocolError as error:
+            # Bytes that are no message leave nothing to wait for on this connection.
+            self.link.close()
+            return Unreadable(self.clock.now(), str(error))
+        return Answered(self.clock.now(), packet.message, mac, self.dialect.processing_request(packet.header))
+
+    def _mac_function(self, key: WrappedKey | None) -> Callable[[bytes], bytes] | None:
+        rule = self.dialect.mac
+        if rule is None or key is None:
+            return None
+        return lambda covered: self.keystore.mac(key, rule.algorithm, covered)
+
+    def _mac_state(self, packet: Packet, key: WrappedKey | None) -> MacState:
+        compute, rule = self._mac_function(key), self.dialect.mac
+        if compute is None or rule is None or rule.field not in packet.message:
+            return MacState.ABSENT
+        received = bytes.fromhex(packet.message[rule.field])
+        return MacState.VALID if equal(received, compute(packet.mac_input())) else MacState.WRONG
+
+    def _take_card(self, question: TakeCard) -> Presented:
+        card = self.reader.read(question.amount)
+        pin_block = self.pin_pad.pin_block(card.pan, question.amount, question.pin_key)
+        return Presented(self.clock.now(), card, pin_block)
+
+    def _check_keys(self, keys: tuple[WrappedKey, ...]) -> KeysChecked:
+        try:
+            self.keystore.check(keys)
+        except KeyFault as fault:
+            return KeysChecked(self.clock.now(), good=False, why=str(fault))
+        return KeysChecked(self.clock.now(), good=True)

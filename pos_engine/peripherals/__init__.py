@@ -1,0 +1,1 @@
+"""What a cardholder touches: card readers and PIN pads, behind two interfaces."""

@@ -1,0 +1,223 @@
+"""`Terminal`: what an application embeds. Every call works off what is owed, does one thing, and ends in a definite state.
+
+No threads, no timers, nothing behind the caller's back: `tick` does what is due and says when to call again. A decline is a returned value;
+an exception means that nothing was sent for this call, or that no money was at stake.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+from pos_engine.crypto.keys import show
+from pos_engine.dialects.base import Kind, Verdict
+from pos_engine.errors import KeyFault, NoAnswer, NotSent, NotSignedOn, PosError
+from pos_engine.flow.drive import drive
+from pos_engine.flow.outcomes import Approved, Declined, InDoubt, Outcome, outcome_of
+from pos_engine.flow.plan import DutyKind, expendable, owed, plan
+from pos_engine.flow.requests import Order
+from pos_engine.journal.record import State
+from pos_engine.peripherals.held import HeldCard
+from pos_engine.session.states import session_of
+from pos_engine.values import Text
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from types import TracebackType
+
+    from pos_engine.dialects.base import OriginalRef
+    from pos_engine.flow.drive import Finished
+    from pos_engine.flow.profile import Profile
+    from pos_engine.journal.record import Record
+    from pos_engine.performer import Performer
+    from pos_engine.session.states import Session, SessionState
+    from pos_engine.values import Amount, Card
+
+
+DUTY_NAMES: Final = {
+    DutyKind.SIGN_ON: Text("sign on", "签到"),
+    DutyKind.REVERSE: Text("reverse", "冲正"),
+    DutyKind.REPEAT: Text("repeat until accepted", "重发直至受理"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What a call of `tick` did. `again_in_s` is when to call again; `None`: when something happened."""
+
+    done: tuple[Outcome, ...]
+    owed: int
+    again_in_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """One duty: what is owed, for which STAN, since when, how often it was tried."""
+
+    duty: Text
+    kind: Kind
+    stan: str
+    batch: str
+    amount: Amount | None
+    since: datetime
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The terminal at a glance; everything in it is safe to show."""
+
+    terminal: str
+    merchant: str
+    dialect: str
+    session: SessionState
+    why: Text
+    signed_on_at: datetime | None
+    batch: str
+    keys: tuple[tuple[str, str], ...]
+    owed: tuple[Owed, ...]
+    recent: tuple[Outcome, ...]
+
+
+class Terminal:
+    """A POS terminal. `Terminal.open` makes one from a configuration; the constructor takes the parts."""
+
+    def __init__(self, profile: Profile, performer: Performer) -> None:
+        """Take over a performer and everything it holds; `close` releases it."""
+        self._profile = profile
+        self._performer = performer
+
+    def __enter__(self) -> Self:
+        """Return the terminal itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the terminal."""
+        self.close()
+
+    def close(self) -> None:
+        """Close link, journal and keystore; more than once does no harm. What is owed stays in the journal."""
+        self._performer.link.close()
+        self._performer.journal.close()
+        self._performer.keystore.close()
+
+    def sign_on(self) -> Outcome:
+        """Sign on now, whether or not it is due, and take new working keys.
+
+        Returns `Approved` or `Declined`; raises `NotSent`, `NoAnswer`, or `KeyFault` when a key fails its check value.
+        """
+        return self._result(self._run(Order(kind=Kind.SIGN_ON)))
+
+    def sale(self, amount: Amount, *, card: Card | None = None) -> Outcome:
+        """Sell: take a card (the reader's, unless one is given) and perhaps a PIN, and ask for `amount`.
+
+        Signs on first when that is due and reverses first what is in doubt. `InDoubt` is reversed before anything else is sent.
+        Raises `NotSent` when nothing was sent, `NotSignedOn`, `KeyFault`, `UsageError`, `JournalFault`.
+        """
+        return self._result(self._run(Order(kind=Kind.SALE, amount=amount), card))
+
+    def refund(self, amount: Amount, *, original: OriginalRef, card: Card | None = None) -> Outcome:
+        """Give back all or part of an earlier sale to the card that paid, on any day; `original` is `Approved.reference`.
+
+        An answer that stays away leaves the refund `InDoubt`: it is never repeated by itself, and further refunds of the same sale are
+        refused until a person has found out what became of it. Raises as `sale` does.
+        """
+        return self._result(self._run(Order(kind=Kind.REFUND, amount=amount, original=original), card))
+
+    def find_sale(self, stan: str, batch: str | None = None) -> OriginalRef | None:
+        """Look up an approved sale of this terminal, in the present batch unless another is named."""
+        record = self._performer.journal.find_original(batch or self._session().batch, stan)
+        outcome = outcome_of(record, self._profile.dialect) if record is not None and record.kind is Kind.SALE else None
+        return outcome.reference if isinstance(outcome, Approved) else None
+
+    def tick(self) -> Tick:
+        """Do what is due: sign on, reverse, repeat; destroy card data nobody needs any more. Never raises for a dead link."""
+        self._shred()
+        finished = self._run(None)
+        self._shred()
+        now = self._performer.clock.now()
+        duty = plan(self._performer.journal, self._profile, now)
+        done = tuple(filter(None, (outcome_of(record, self._profile.dialect) for record in finished.worked_off)))
+        count = sum(1 for _ in owed(self._performer.journal, self._profile, now))
+        return Tick(done, count, duty.wait_s if duty is not None else None)
+
+    def status(self, *, recent: int = 5) -> Status:
+        """Tell where the terminal stands; nothing is sent and nothing changes."""
+        journal, now = self._performer.journal, self._performer.clock.now()
+        session = self._session()
+        return Status(
+            terminal=self._profile.identity.terminal,
+            merchant=self._profile.identity.merchant,
+            dialect=self._profile.dialect.name,
+            session=session.state,
+            why=session.why,
+            signed_on_at=session.sign_on.changed.wall if session.sign_on is not None else None,
+            batch=session.batch,
+            keys=tuple((key.usage.value, show(key.check_value)) for key in (session.sign_on.keys if session.sign_on else ())),
+            owed=tuple(_owed(duty.record, duty.kind) for duty in owed(journal, self._profile, now) if duty.record),
+            recent=tuple(filter(None, (outcome_of(each, self._profile.dialect) for each in journal.recent(recent)))),
+        )
+
+    def _session(self) -> Session:
+        return session_of(self._performer.journal, self._performer.clock.now(), self._profile.sign_on_age_max_s)
+
+    def _run(self, order: Order | None, card: Card | None = None) -> Finished:
+        performer, reader = self._performer, self._performer.reader
+        if card is not None:
+            performer.reader = HeldCard(card)
+        try:
+            return performer.run(drive(order, performer.journal, self._profile, performer.clock.now()))
+        finally:
+            performer.reader = reader
+
+    def _shred(self) -> None:
+        journal = self._performer.journal
+        journal.shred(expendable(journal, self._profile))
+
+    def _result(self, finished: Finished) -> Outcome:
+        """Turn the end of a drive into a value or an error, so that every error means: nothing was sent for this call."""
+        if finished.record is None:
+            raise _blocked(finished.blocked_by)
+        record, row = finished.record, self._profile.dialect.kinds[finished.record.kind]
+        outcome = outcome_of(record, self._profile.dialect)
+        if outcome is None:
+            raise NotSent(_last_note(record))
+        if isinstance(outcome, InDoubt) and not row.financial:
+            raise NoAnswer(_last_note(record))
+        if isinstance(outcome, Declined) and outcome.code.verdict is Verdict.APPROVAL:
+            # The host approved the sign-on, but a working key failed its check value: nothing was activated.
+            raise KeyFault(_last_note(record))
+        return outcome
+
+
+def _last_note(record: Record) -> str:
+    return record.notes[-1] if record.notes else record.state.value
+
+
+def _blocked(record: Record | None) -> PosError:
+    """Say what stands in the way: an owed exchange failed, so the one that was ordered was not begun."""
+    if record is None:
+        return NotSent("more is owed than one call works off; call again")
+    if record.kind is Kind.SIGN_ON:
+        if record.state is State.DECLINED and not record.keys and record.code == "00":
+            return KeyFault(_last_note(record))
+        if record.state in {State.DECLINED, State.APPROVED}:
+            return NotSignedOn(f"the sign-on was refused with code {record.code}; nothing else was sent")
+        return NotSent(f"signing on failed, nothing else was sent: {_last_note(record)}")
+    return NotSent(
+        f"the {record.kind.value} of STAN {record.stan} is still owed, nothing else was sent: {_last_note(record)}"
+    )
+
+
+def _owed(record: Record, kind: DutyKind) -> Owed:
+    return Owed(
+        duty=DUTY_NAMES[kind],
+        kind=record.kind,
+        stan=record.stan,
+        batch=record.batch,
+        amount=record.amount,
+        since=record.opened.wall,
+        attempts=record.attempts,
+    )

@@ -1,0 +1,1 @@
+"""Transports: the ways bytes reach the acquirer. Each is a `Stream` of `pos_engine.transport.base`."""

@@ -1,0 +1,267 @@
+"""TCP, IPv4 and IPv6, with deadlines that hold: for the name look-up, for a full send buffer, for a dribbling host.
+
+Error texts name host, port and the plain reason. Nagle's delay is off, because a request is one small write. Keep-alive
+probes let a kept connection whose peer vanished without a word show itself as stale.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import socket
+import struct
+import termios
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pos_engine import limits
+from pos_engine.errors import NoAnswer, NotSent, UsageError
+from pos_engine.transport.base import Silence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_Target = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
+
+REASONS: Final = {
+    errno.ECONNREFUSED: "connection refused",
+    errno.ECONNRESET: "connection reset by the other side",
+    errno.EPIPE: "connection closed by the other side",
+    errno.EHOSTUNREACH: "no route to the host",
+    errno.ENETUNREACH: "no route to the network",
+    errno.ENETDOWN: "the network is down",
+    errno.ETIMEDOUT: "timed out",
+    errno.EACCES: "not permitted",
+    errno.EPERM: "not permitted",
+}
+"""Plain words for what an installer meets; anything else is said in the system's words."""
+
+KEEP_ALIVE: Final = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
+"""First probe after a quiet minute, three in all: below the minutes after which routers forget a connection."""
+
+PORT_MAX: Final = 65_535
+HOST_CHARACTERS_MAX: Final = 253
+_ADDRESS: Final = re.compile(r"tcp://(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
+_LABEL: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a host listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """Return "host:port", an IPv6 address in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """Read "tcp://127.0.0.1:9583", "tcp://[::1]:9583" or "tcp://pos.example:9583"; else `UsageError`."""
+    match = _ADDRESS.fullmatch(text)
+    host = (match["six"] or match["host"]) if match else ""
+    port = int(match["port"]) if match else 0
+    named = match is not None and match["six"] is None
+    labels = all(_LABEL.fullmatch(label) for label in host.rstrip(".").split(".")) if named else True
+    if not 1 <= port <= PORT_MAX or not 1 <= len(host) <= HOST_CHARACTERS_MAX or not labels:
+        reason = "an address is written tcp://host:port, with an IPv6 address in brackets"
+        raise UsageError(reason)
+    return Address(host, port)
+
+
+class TcpStream:
+    """A `Stream` over one TCP connection to `host` and `port`.
+
+    `monotonic` gives the seconds all waits are measured on; the terminal passes a clock that counts through suspend.
+    """
+
+    __slots__ = ("_address", "_monotonic", "_socket")
+
+    def __init__(self, host: str, port: int, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Remember where to connect; nothing happens yet."""
+        self._address = Address(host, port)
+        self._monotonic = monotonic
+        self._socket: socket.socket | None = None
+
+    @property
+    def peer(self) -> str:
+        """Host and port as they were given."""
+        return str(self._address)
+
+    def connect(self, timeout_s: float) -> None:
+        """Try the host's addresses in turn, each with its share of the time left; `NotSent` when none answers."""
+        deadline = self._monotonic() + timeout_s
+        targets = _resolve(self._address, timeout_s)
+        reason = ""
+        for tried, target in enumerate(targets):
+            share_s = (deadline - self._monotonic()) / (len(targets) - tried)
+            opened = _open(target, share_s)
+            if isinstance(opened, socket.socket):
+                self._socket = opened
+                return
+            reason = opened
+        reason = f"{self.peer}: {reason}"
+        raise NotSent(reason)
+
+    def send(self, data: bytes, timeout_s: float) -> None:
+        """Write all of `data`. An error of the very first write means that the kernel took nothing: `NotSent`."""
+        deadline = self._monotonic() + timeout_s
+        sent, reason = 0, None
+        while sent < len(data) and reason is None:
+            count, reason = self._write(data[sent:], deadline)
+            sent += count
+        if reason is not None:
+            reason = f"{self.peer}: {reason} while sending"
+            raise NoAnswer(reason) if sent else NotSent(reason)
+
+    def receive(self, timeout_s: float) -> bytes:
+        """Return what came, b"" at the end; `Silence` when nothing did, `NoAnswer` when the connection broke."""
+        deadline = self._monotonic() + timeout_s
+        while True:
+            data, reason = self._read(deadline)
+            if data is not None:
+                return data
+            if reason is not None:
+                reason = f"{self.peer}: {reason}"
+                raise NoAnswer(reason)
+            if self._monotonic() >= deadline:
+                reason = f"{self.peer}: nothing came"
+                raise Silence(reason)
+
+    def stale(self) -> bool:
+        """Look at the next byte without taking it: whatever is there, a byte, an end or an error, makes it stale."""
+        if self._socket is None:
+            return True
+        try:
+            self._socket.settimeout(0)
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
+
+    def close(self) -> None:
+        """Close. If the peer has not acknowledged all that was sent, reset instead, so that the kernel forgets it too.
+
+        Otherwise the kernel would go on delivering a request for minutes, and its reversal might get there first.
+        """
+        if self._socket is None:
+            return
+        stopped, self._socket = self._socket, None
+        try:
+            if _unacknowledged(stopped):
+                stopped.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            stopped.close()
+        except OSError:
+            # The descriptor is gone either way; a peer's reset may still be reported here.
+            return
+
+    def _write(self, data: bytes, deadline: float) -> tuple[int, str | None]:
+        """Write what the kernel takes; the second value is why nothing more can be written."""
+        if self._socket is None:
+            return 0, "not connected"
+        try:
+            self._socket.settimeout(self._slice_s(deadline))
+            return self._socket.send(data), None
+        except OSError as error:
+            if not _is_wait_over(error):
+                return 0, _words(error)
+        return 0, "timed out" if self._monotonic() >= deadline else None
+
+    def _read(self, deadline: float) -> tuple[bytes | None, str | None]:
+        """Read what is there; the second value is how the connection broke, and neither means that nothing came yet."""
+        if self._socket is None:
+            return None, "not connected"
+        try:
+            self._socket.settimeout(self._slice_s(deadline))
+            return self._socket.recv(limits.RECEIVE_BYTES_MAX), None
+        except OSError as error:
+            return None, None if _is_wait_over(error) else _words(error)
+
+    def _slice_s(self, deadline: float) -> float:
+        return min(limits.WAIT_SLICE_S, max(0.0, deadline - self._monotonic()))
+
+
+def _is_wait_over(error: OSError) -> bool:
+    """Tell the end of our own wait from a time-out that the kernel reports of the connection, which has a number."""
+    return isinstance(error, BlockingIOError) or (isinstance(error, TimeoutError) and error.errno is None)
+
+
+def _open(target: _Target, timeout_s: float) -> socket.socket | str:
+    """Return a connected socket, or the reason why there is none."""
+    family, address = target
+    if timeout_s <= 0:
+        return REASONS[errno.ETIMEDOUT]
+    opened = None
+    try:
+        opened = socket.socket(family, socket.SOCK_STREAM)
+        opened.settimeout(timeout_s)
+        opened.connect(address)
+        if opened.getsockname() == opened.getpeername():
+            # A local port nobody listens on may be the one just chosen for this end: TCP then connects it to itself.
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "connected to itself")
+        for level, option, value in ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), *KEEP_ALIVE):
+            opened.setsockopt(level, option, value)
+    except OSError as error:
+        if opened is not None:
+            opened.close()
+        return _words(error)
+    return opened
+
+
+def _resolve(address: Address, timeout_s: float) -> list[_Target]:
+    """Find the addresses of a host; `NotSent` when its name is not known or the look-up takes too long.
+
+    The system's look-up of a name cannot be given a time limit. It runs in a thread of its own that is left alone when
+    time is up: it holds nothing, and ends when the resolver gives up. A numeric address needs none.
+    """
+    answer = _look_up(address, socket.AI_NUMERICHOST)
+    if isinstance(answer, str):
+        answer = _look_up_within(address, timeout_s)
+    if isinstance(answer, str):
+        reason = f"{address}: {answer}"
+        raise NotSent(reason)
+    return answer
+
+
+def _look_up_within(address: Address, timeout_s: float) -> list[_Target] | str:
+    answers: list[list[_Target] | str] = []
+    thread = threading.Thread(target=lambda: answers.append(_look_up(address)), name="name-look-up", daemon=True)
+    thread.start()
+    thread.join(max(0.0, timeout_s))
+    return answers[0] if answers else "the name look-up timed out"
+
+
+def _look_up(address: Address, flags: int = 0) -> list[_Target] | str:
+    """Return the addresses of a host, or the reason why there are none."""
+    try:
+        rows = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=flags)
+    except socket.gaierror as error:
+        return "the name look-up failed for now" if error.errno == socket.EAI_AGAIN else "the host name is not known"
+    except (OSError, UnicodeError, OverflowError):
+        return "this is not a host name and port"
+    return [(row[0], row[4]) for row in rows]
+
+
+def _words(error: OSError) -> str:
+    if isinstance(error, TimeoutError):
+        return REASONS[errno.ETIMEDOUT]
+    number = error.errno or errno.EIO
+    return REASONS.get(number) or os.strerror(number).lower()
+
+
+def _unacknowledged(connection: socket.socket) -> bool:
+    """Ask the kernel whether it still holds sent bytes that the peer has not confirmed."""
+    answer = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, struct.pack("i", 0))
+    return bool(struct.unpack("i", answer)[0])

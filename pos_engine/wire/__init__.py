@@ -1,0 +1,1 @@
+"""Messages and bytes: specs as data, a strict codec, a walker for captures, masked rendering. Pure."""

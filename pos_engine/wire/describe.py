@@ -1,0 +1,148 @@
+"""Messages as a person or a log may see them: every value passes its element's sensitivity first.
+
+Masking fails closed: what the spec does not declare open is hidden, an unlisted element too, and a card number that is
+too short to mask shows nothing. Clear card numbers need `unmask_pan`, which a caller grants only to a terminal screen;
+tracks, PIN blocks, keys and verification values have no way out at all.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pos_engine.errors import UsageError
+from pos_engine.values import CURRENCIES, Amount, Text, mask_pan
+from pos_engine.wire.field import Content, Sensitivity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pos_engine.values import Language
+    from pos_engine.wire.columns import Columns
+    from pos_engine.wire.field import FieldSpec
+    from pos_engine.wire.message import Message
+    from pos_engine.wire.spec import MessageSpec
+
+HIDDEN: Final = "***"
+
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_UNLISTED: Final = Text("not an element of this dialect", "未定义的域")
+
+_CLASSES: Final = {
+    "1": Text("authorization", "授权"),
+    "2": Text("financial", "金融"),
+    "3": Text("file action", "文件"),
+    "4": Text("reversal", "冲正"),
+    "5": Text("reconciliation", "对账"),
+    "6": Text("administrative", "管理"),
+    "7": Text("fee collection", "费用"),
+    "8": Text("network management", "网络管理"),
+}
+_FUNCTIONS: Final = {
+    "0": Text("request", "请求"),
+    "1": Text("answer", "应答"),
+    "2": Text("advice", "通知"),
+    "3": Text("advice answer", "通知应答"),
+}
+_SUMMARY: Final = {
+    2: Text("card", "卡号"),
+    3: Text("processing code", "处理码"),
+    11: Text("STAN", "流水号"),
+    37: Text("RRN", "参考号"),
+    39: Text("response", "应答码"),
+    41: Text("terminal", "终端"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a description: `key` is the element's number or its part's (60.1), `shown` is safe to print."""
+
+    key: str
+    name: str
+    shown: str
+    children: tuple[Row, ...] = ()
+
+
+def shown(field: FieldSpec | None, value: str, *, unmask_pan: bool = False) -> str:
+    """Render a value as its element's sensitivity allows; control characters are escaped."""
+    if field is None:
+        return HIDDEN
+    if field.sensitivity is Sensitivity.OPEN:
+        return _CONTROLS.sub(lambda control: f"\\x{ord(control[0]):02X}", value)
+    if field.sensitivity is Sensitivity.PAN:
+        # Clear only when it is a card number at all: whatever else stands there may be a secret out of place.
+        clear = unmask_pan and value.isascii() and value.isdigit()
+        return value if clear else mask_pan(value)
+    if field.content is Content.B and not field.length.fixed:
+        return f"{HIDDEN} ({len(value) // 2} bytes)"
+    return HIDDEN
+
+
+def masked(message: Message, spec: MessageSpec, *, unmask_pan: bool = False) -> dict[str, str]:
+    """Return the values by element number as text, each masked: the `fields` of a JSON description."""
+    return {
+        str(number): shown(spec.fields.get(number), value, unmask_pan=unmask_pan) for number, value in message.items()
+    }
+
+
+def rows(
+    message: Message,
+    spec: MessageSpec,
+    layouts: Mapping[int, Columns],
+    language: Language = "en",
+    *,
+    unmask_pan: bool = False,
+) -> tuple[Row, ...]:
+    """Describe every element in ascending order; those with a layout, and open, have their parts as children."""
+    return tuple(
+        _row(number, value, spec.fields.get(number), layouts.get(number), language, unmask_pan=unmask_pan)
+        for number, value in message.items()
+    )
+
+
+def _row(
+    number: int, value: str, field: FieldSpec | None, layout: Columns | None, language: Language, *, unmask_pan: bool
+) -> Row:
+    name = (_UNLISTED if field is None else field.name).say(language)
+    visible = field is not None and field.sensitivity is Sensitivity.OPEN
+    children = _parts(value, field, layout, language) if visible and layout is not None else ()
+    return Row(str(number), name, shown(field, value, unmask_pan=unmask_pan), children)
+
+
+def _parts(value: str, field: FieldSpec | None, layout: Columns, language: Language) -> tuple[Row, ...]:
+    # A capture may end inside a part: the whole ones are shown, the value itself stands in the row above.
+    cut = ((column, layout.get(value, column.key)) for column in layout.columns)
+    return tuple(
+        Row(column.key, column.name.say(language), shown(field, part)) for column, part in cut if part is not None
+    )
+
+
+def summary(message: Message, spec: MessageSpec, language: Language = "en") -> str:
+    """Describe a message in one line: what it is, the amount, and the numbers it is found by."""
+    kind = " ".join(
+        names[digit].say(language)
+        for names, digit in zip((_CLASSES, _FUNCTIONS), message.mti[1:3], strict=False)
+        if digit in names
+    )
+    facts = [
+        f"{name.say(language)} {shown(spec.fields.get(number), message[number])}"
+        for number, name in _SUMMARY.items()
+        if number in message
+    ]
+    amount = _amount(message, spec)
+    return ", ".join(part for part in (f"{message.mti} {kind}".strip(), amount, *facts) if part)
+
+
+def _amount(message: Message, spec: MessageSpec) -> str:
+    digits, currency = message.get(4), CURRENCIES.get(message.get(49, ""))
+    listed = spec.fields.get(4)
+    if digits is None or listed is None or listed.sensitivity is not Sensitivity.OPEN:
+        return ""
+    if currency is None or not (digits.isascii() and digits.isdigit()):
+        return shown(listed, digits)
+    try:
+        return str(Amount(int(digits), currency))
+    except UsageError:
+        return shown(listed, digits)

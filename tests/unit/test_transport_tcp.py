@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+import pytest
+
+from pos_engine.errors import NoAnswer, NotSent, UsageError
+from pos_engine.transport.base import Silence
+from pos_engine.transport.tcp import REASONS, Address, TcpStream, parse_address
+from tests.support.echo_host import EchoHost, echo_once, reset
+
+PLENTY_S = 10.0
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("tcp://127.0.0.1:9583", "127.0.0.1", 9583),
+        ("tcp://[::1]:1", "::1", 1),
+        ("tcp://pos.acquirer.example.:65535", "pos.acquirer.example.", 65535),
+    ],
+)
+def test_addresses_are_read(text: str, host: str, port: int) -> None:
+    assert parse_address(text) == Address(host, port)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "127.0.0.1:9583",
+        "tls://127.0.0.1:9583",
+        "tcp://127.0.0.1",
+        "tcp://127.0.0.1:0",
+        "tcp://127.0.0.1:65536",
+        "tcp://:9583",
+        "tcp://::1:9583",
+        "tcp://a..b:9583",
+        "tcp://user:secret@host:9583",
+        "tcp://" + "a" * 64 + ":9583",
+        "tcp://" + "a." * 127 + "a:9583",
+        "tcp://127.0.0.1:9583/path",
+        "tcp://127.0.0.1:٩٥٨٣",
+    ],
+)
+def test_what_is_no_address_is_refused_without_quoting_it(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_address(text)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_ipv6_address_is_shown_in_brackets() -> None:
+    assert TcpStream("::1", 9583).peer == "[::1]:9583"
+
+
+@pytest.mark.parametrize("host", ["name.invalid", "a" * 64, "a..b", ""])
+def test_a_name_nobody_knows_is_not_sent(host: str) -> None:
+    stream = TcpStream(host, 1)
+    with pytest.raises(NotSent) as caught:
+        stream.connect(2.0)
+    assert str(caught.value).startswith(stream.peer)
+    assert caught.value.__context__ is None
+    stream.close()
+
+
+def test_no_time_at_all_is_not_sent() -> None:
+    with EchoHost() as host:
+        stream = TcpStream(*host.address)
+        with pytest.raises(NotSent, match="timed out"):
+            stream.connect(0.0)
+        stream.close()
+        assert host.accepted == 0
+
+
+def test_a_reset_is_told_in_plain_words() -> None:
+    with EchoHost(reset) as host:
+        stream = TcpStream(*host.address)
+        stream.connect(PLENTY_S)
+        host.wait_for_end()
+        with pytest.raises(NoAnswer, match="connection reset by the other side") as caught:
+            stream.receive(PLENTY_S)
+        assert not isinstance(caught.value, Silence)
+        assert stream.stale()
+        stream.close()
+
+
+def test_writing_after_a_reset_is_not_sent_because_the_kernel_takes_nothing() -> None:
+    with EchoHost(reset) as host:
+        stream = TcpStream(*host.address)
+        stream.connect(PLENTY_S)
+        host.wait_for_end()
+        with pytest.raises(NotSent):
+            stream.send(b"x", PLENTY_S)
+        stream.close()
+
+
+def test_a_close_after_the_answer_is_orderly() -> None:
+    ends: list[bytes] = []
+
+    def script(connection: socket.socket) -> None:
+        echo_once(connection)
+        ends.append(connection.recv(1))
+
+    with EchoHost(script) as host:
+        stream = TcpStream(*host.address)
+        stream.connect(PLENTY_S)
+        stream.send(b"\x00\x03abc", PLENTY_S)
+        # The answer acknowledges the request, so the kernel holds nothing back.
+        assert stream.receive(PLENTY_S) == b"\x00\x03abc"
+        stream.close()
+        host.wait_for_end()
+    assert ends == [b""]
+
+
+def test_what_the_peer_has_not_taken_is_thrown_away_with_the_connection() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    stream = TcpStream(*listener.getsockname())
+    stream.connect(PLENTY_S)
+    accepted, _ = listener.accept()
+    with listener, accepted, pytest.raises(ConnectionResetError):  # noqa: PT012 - the peer reads until it knows
+        with pytest.raises(NoAnswer, match="timed out while sending"):
+            stream.send(b"x" * 32_000_000, 0.01)
+        stream.close()
+        accepted.settimeout(PLENTY_S)
+        while accepted.recv(1_000_000):
+            pass
+
+
+def test_every_plain_reason_is_for_a_number_the_system_knows() -> None:
+    assert all(number in errno.errorcode and os.strerror(number) for number in REASONS)

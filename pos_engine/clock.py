@@ -1,7 +1,7 @@
 """Time as the engine sees it: elapsed seconds decide, the wall clock only stamps.
 
-`elapsed_s` counts on through suspend and never jumps, but only within one boot; across boots no interval is knowable, so
-every comparison of two instants goes through `Instant.since`, which answers `None` then.
+`elapsed_s` counts on through suspend and never jumps, but only within one boot; across boots no interval is knowable,
+so every comparison of two instants goes through `Instant.since`, which answers `None` then.
 """
 
 from __future__ import annotations

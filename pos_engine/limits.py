@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 FRAME_BYTES_MAX: Final = 2048
-"""One frame. A UnionPay message with every field at its largest stays below 2 KiB, so a larger length is a mistake or an attack."""
+"""One frame. A UnionPay message with every field full stays below 2 KiB: a larger length is a mistake or an attack."""
 
 AMOUNT_MINOR_MAX: Final = 999_999_999_999
 """Field 4 has twelve digits."""

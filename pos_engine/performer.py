@@ -1,7 +1,8 @@
-"""What the driver's effects do on a real terminal: write the journal, use the link, ask the keystore, the reader and the PIN pad.
+"""What the driver's effects do on a real terminal: write the journal, use the link, ask keystore, reader and PIN pad.
 
-The order in which effects come is the driver's; here each is done once, and what came of it is told truthfully. A failure of the journal
-is not told but raised: it ends the drive, because nothing may be sent past a journal that cannot be written.
+The order in which effects come is the driver's; here each is done once, and what came of it is told truthfully. A
+failure of the journal is not told but raised: it ends the drive, because nothing may be sent past a journal that
+cannot be written.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from pos_engine.flow.effects import (
     TakeCard,
     Unreadable,
 )
+from pos_engine.journal.record import State
 from pos_engine.trace import NoTrace, Trace
 
 if TYPE_CHECKING:
@@ -87,9 +89,11 @@ class Performer:
                 return self._take_card(question)
             case Ask(CheckKeys(keys)):
                 return self._check_keys(keys)
-            case Emit():
-                # Whoever waits for the outcome gets it when the drive ends; observers see it now.
-                pass
+            case Emit(record):
+                # Whoever waits for the outcome gets it when the drive ends; observers see it now. After a doubt nothing
+                # more is expected on this connection: what still comes must not be taken for another answer.
+                if record.state is State.DOUBTFUL:
+                    self.link.close()
         return Done(self.clock.now())
 
     def _send(self, send: Send) -> Happening:
@@ -113,8 +117,6 @@ class Performer:
         except NoAnswer as error:
             return Silent(self.clock.now(), str(error))
         except RemoteProtocolError as error:
-            # Bytes that are no message leave nothing to wait for on this connection.
-            self.link.close()
             return Unreadable(self.clock.now(), str(error))
         return Answered(self.clock.now(), packet.message, mac, self.dialect.processing_request(packet.header))
 

@@ -1,7 +1,7 @@
-"""`Terminal`: what an application embeds. Every call works off what is owed, does one thing, and ends in a definite state.
+"""`Terminal`: what an application embeds. Each call works off what is owed, does one thing, ends in a definite state.
 
-No threads, no timers, nothing behind the caller's back: `tick` does what is due and says when to call again. A decline is a returned value;
-an exception means that nothing was sent for this call, or that no money was at stake.
+No threads, no timers, nothing behind the caller's back: `tick` does what is due and says when to call again. A decline
+is a returned value; an exception means that nothing was sent for this call, or that no money was at stake.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
+from pos_engine.assembly import assemble
+from pos_engine.config import Config, load
 from pos_engine.crypto.keys import show
 from pos_engine.dialects.base import Kind, Verdict
 from pos_engine.errors import KeyFault, NoAnswer, NotSent, NotSignedOn, PosError
 from pos_engine.flow.drive import drive
-from pos_engine.flow.outcomes import Approved, Declined, InDoubt, Outcome, outcome_of
+from pos_engine.flow.outcomes import Approved, Declined, InDoubt, Line, Outcome, line_of, outcome_of
 from pos_engine.flow.plan import DutyKind, expendable, owed, plan
 from pos_engine.flow.requests import Order
 from pos_engine.journal.record import State
@@ -23,14 +25,18 @@ from pos_engine.values import Text
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
     from types import TracebackType
 
+    from pos_engine.clock import Clock
     from pos_engine.dialects.base import OriginalRef
     from pos_engine.flow.drive import Finished
     from pos_engine.flow.profile import Profile
     from pos_engine.journal.record import Record
     from pos_engine.performer import Performer
+    from pos_engine.peripherals.base import CardReader, PinPad
     from pos_engine.session.states import Session, SessionState
+    from pos_engine.trace import Trace
     from pos_engine.values import Amount, Card
 
 
@@ -76,7 +82,8 @@ class Status:
     batch: str
     keys: tuple[tuple[str, str], ...]
     owed: tuple[Owed, ...]
-    recent: tuple[Outcome, ...]
+    recent: tuple[Line, ...]
+    """The newest requests, newest first."""
 
 
 class Terminal:
@@ -86,6 +93,27 @@ class Terminal:
         """Take over a performer and everything it holds; `close` releases it."""
         self._profile = profile
         self._performer = performer
+
+    @classmethod
+    def open(
+        cls,
+        config: Config | Path | str | None = None,
+        *,
+        reader: CardReader | None = None,
+        pin_pad: PinPad | None = None,
+        trace: Trace | None = None,
+        clock: Clock | None = None,
+        read_only: bool = False,
+    ) -> Self:
+        """Make a terminal from a configuration: a `Config`, a TOML file's path, or `None` for the usual places.
+
+        `reader` and `pin_pad` are the integrator's devices; without them the configuration names a console or
+        simulated one. `read_only` opens the journal for `status` alone, while another process may hold it. Raises
+        `ConfigError`, `KeyFault`, `JournalFault`; nothing stays open then.
+        """
+        settings = config if isinstance(config, Config) else load(config)
+        parts = assemble(settings, reader=reader, pin_pad=pin_pad, trace=trace, clock=clock, read_only=read_only)
+        return cls(*parts)
 
     def __enter__(self) -> Self:
         """Return the terminal itself."""
@@ -113,16 +141,16 @@ class Terminal:
     def sale(self, amount: Amount, *, card: Card | None = None) -> Outcome:
         """Sell: take a card (the reader's, unless one is given) and perhaps a PIN, and ask for `amount`.
 
-        Signs on first when that is due and reverses first what is in doubt. `InDoubt` is reversed before anything else is sent.
-        Raises `NotSent` when nothing was sent, `NotSignedOn`, `KeyFault`, `UsageError`, `JournalFault`.
+        Signs on first when that is due and reverses first what is in doubt. `InDoubt` is reversed before anything
+        else is sent. Raises `NotSent` when nothing was sent, `NotSignedOn`, `KeyFault`, `UsageError`, `JournalFault`.
         """
         return self._result(self._run(Order(kind=Kind.SALE, amount=amount), card))
 
     def refund(self, amount: Amount, *, original: OriginalRef, card: Card | None = None) -> Outcome:
-        """Give back all or part of an earlier sale to the card that paid, on any day; `original` is `Approved.reference`.
+        """Give back all or part of an earlier sale to the card that paid; `original` is `Approved.reference`.
 
-        An answer that stays away leaves the refund `InDoubt`: it is never repeated by itself, and further refunds of the same sale are
-        refused until a person has found out what became of it. Raises as `sale` does.
+        An answer that stays away leaves the refund `InDoubt`: it is never repeated by itself, and further refunds of
+        the same sale are refused until a person has found out what became of it. Raises as `sale` does.
         """
         return self._result(self._run(Order(kind=Kind.REFUND, amount=amount, original=original), card))
 
@@ -133,13 +161,14 @@ class Terminal:
         return outcome.reference if isinstance(outcome, Approved) else None
 
     def tick(self) -> Tick:
-        """Do what is due: sign on, reverse, repeat; destroy card data nobody needs any more. Never raises for a dead link."""
+        """Do what is due: sign on, reverse, repeat, destroy card data nobody needs. Never raises for a dead link."""
         self._shred()
         finished = self._run(None)
         self._shred()
         now = self._performer.clock.now()
         duty = plan(self._performer.journal, self._profile, now)
-        done = tuple(filter(None, (outcome_of(record, self._profile.dialect) for record in finished.worked_off)))
+        outcomes = (outcome_of(record, self._profile.dialect) for record in finished.worked_off)
+        done = tuple(outcome for outcome in outcomes if outcome is not None)
         count = sum(1 for _ in owed(self._performer.journal, self._profile, now))
         return Tick(done, count, duty.wait_s if duty is not None else None)
 
@@ -155,9 +184,11 @@ class Terminal:
             why=session.why,
             signed_on_at=session.sign_on.changed.wall if session.sign_on is not None else None,
             batch=session.batch,
-            keys=tuple((key.usage.value, show(key.check_value)) for key in (session.sign_on.keys if session.sign_on else ())),
+            keys=tuple(
+                (key.usage.value, show(key.check_value)) for key in (session.sign_on.keys if session.sign_on else ())
+            ),
             owed=tuple(_owed(duty.record, duty.kind) for duty in owed(journal, self._profile, now) if duty.record),
-            recent=tuple(filter(None, (outcome_of(each, self._profile.dialect) for each in journal.recent(recent)))),
+            recent=tuple(line_of(each, journal.acting_on(each.number)) for each in journal.recent(recent)),
         )
 
     def _session(self) -> Session:
@@ -177,7 +208,7 @@ class Terminal:
         journal.shred(expendable(journal, self._profile))
 
     def _result(self, finished: Finished) -> Outcome:
-        """Turn the end of a drive into a value or an error, so that every error means: nothing was sent for this call."""
+        """Turn the end of a drive into a value or an error, so that an error means: nothing was sent for this call."""
         if finished.record is None:
             raise _blocked(finished.blocked_by)
         record, row = finished.record, self._profile.dialect.kinds[finished.record.kind]

@@ -1,6 +1,7 @@
-"""Cards that the simulated issuer knows. Numbers begin with 622999, a range that was made up for tests; no real card has it.
+"""Cards that the simulated issuer knows. Their numbers begin with 622999, a range made up for tests.
 
-A row is all an issuer has to know of a card. What a cardholder does with it is somebody else's: `card` gives what a reader would read.
+A row is all an issuer has to know of a card. What a cardholder does with it is somebody else's: `card` gives what a
+reader would read.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedCard:
-    """One card. `name` identifies it in the ledger, so that no card number has to; `balance_minor` is its opening balance in fen."""
+    """One card. `name` stands for it in the ledger, so that no card number has to; `balance_minor` opens it."""
 
     name: str
     title: Text
     track2: Track2
     balance_minor: int
+    """Fen in the account at the beginning."""
     pin: str | None = field(default=None, repr=False)
     """The PIN that the issuer demands for a sale; `None`: it demands none."""
     refusal: str | None = None
@@ -55,21 +57,21 @@ CARDS: Final[Mapping[str, SimulatedCard]] = {
         SimulatedCard(
             name="everyday",
             title=Text("a card with 100,000.00 CNY, PIN 123456", "余额100,000.00元的卡, 密码123456"),
-            track2=Track2("6229990000000013=49122010000000000000"),
+            track2=Track2("6229990000000012=49122010000000000000"),
             balance_minor=10_000_000,
             pin="123456",
         ),
         SimulatedCard(
             name="poor",
             title=Text("a card with 1.00 CNY, PIN 123456", "余额1.00元的卡, 密码123456"),
-            track2=Track2("6229990000000021=49122010000000000000"),
+            track2=Track2("6229990000000020=49122010000000000000"),
             balance_minor=100,
             pin="123456",
         ),
         SimulatedCard(
             name="lost",
             title=Text("a card reported lost", "挂失卡"),
-            track2=Track2("6229990000000039=49122010000000000000"),
+            track2=Track2("6229990000000038=49122010000000000000"),
             balance_minor=1_000_000,
             pin="123456",
             refusal="41",
@@ -77,20 +79,22 @@ CARDS: Final[Mapping[str, SimulatedCard]] = {
         SimulatedCard(
             name="expired",
             title=Text("a card that expired in 2020", "2020年到期的卡"),
-            track2=Track2("6229990000000047=20012010000000000000"),
+            track2=Track2("6229990000000046=20012010000000000000"),
             balance_minor=1_000_000,
             pin="123456",
         ),
         SimulatedCard(
             name="no-pin",
             title=Text("a card without a PIN, 1,000.00 CNY", "无密码卡, 余额1,000.00元"),
-            track2=Track2("6229990000000054=49122010000000000000"),
+            track2=Track2("6229990000000053=49122010000000000000"),
             balance_minor=100_000,
         ),
         SimulatedCard(
             name="long",
-            title=Text("a card number of 19 digits, 50,000.00 CNY, PIN 888888", "19位卡号, 余额50,000.00元, 密码888888"),
-            track2=Track2("6229990000000000070=49122010000000000"),
+            title=Text(
+                "a card number of 19 digits, 50,000.00 CNY, PIN 888888", "19位卡号, 余额50,000.00元, 密码888888"
+            ),
+            track2=Track2("6229990000000000076=49122010000000000"),
             balance_minor=5_000_000,
             pin="888888",
         ),

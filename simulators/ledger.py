@@ -1,8 +1,8 @@
 """The host's books: double entry in fen, and the transactions that the entries belong to.
 
-Every entry moves money from some accounts to others and sums to zero, the opening balances too, which come from the issuer's funds; so
-all accounts together always hold nothing. Nothing is ever changed or removed: a reversal is another entry. Which transaction may do what
-is the acquirer's decision; the ledger only refuses what cannot be.
+Every entry moves money from some accounts to others and sums to zero, the opening balances too, which come from the
+issuer's funds; so all accounts together always hold nothing. Nothing is ever changed or removed: a reversal is another
+entry. Which transaction may do what is the acquirer's decision; the ledger only refuses what cannot be.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Standing(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """A transaction that the host has decided: what was asked, what became of it. `date` is MMDD, `card` the card's name."""
+    """A transaction that the host has decided. `date` is MMDD of the host, `card` the card's name, empty if unknown."""
 
     key: Key
     kind: Kind
@@ -159,7 +159,7 @@ class Ledger:
             self._effects[entry.key] += entry.moved()
 
     def record(self, booked: Booked) -> None:
-        """File a decided transaction; `UsageError` when its key or its reference number is taken: nothing is filed twice."""
+        """File a decided transaction; `UsageError` when its key or reference is taken: nothing is filed twice."""
         if booked.key in self._transactions or booked.rrn in self._by_rrn:
             reason = f"STAN {booked.key.stan} of batch {booked.key.batch} is filed already"
             raise UsageError(reason)

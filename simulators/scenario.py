@@ -1,7 +1,8 @@
-"""What the host does on purpose: the last three digits of an amount choose it, as they do at many acquirers' test hosts.
+"""What the host does on purpose: the last three digits of an amount choose it, as at many acquirers' test hosts.
 
-9.51 CNY, 19.51 CNY and so on are declined with 51; 9.96 CNY is booked but never answered. A trigger works on the first request of a
-kind it names; a reversal carries the same amount and must not meet it again, so reversals have no triggers.
+9.51 CNY, 19.51 CNY and so on are declined with 51; 9.96 CNY is booked but never answered. A trigger works on the first
+request of a kind it names; a reversal carries the same amount and must not meet it again, so reversals have no
+triggers.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ TRIGGERS: Final[Mapping[int, Trigger]] = {
         Trigger(991, Fault.DECLINE, Text("decline: issuer not available", "拒绝: 发卡方状态不正常"), "91"),
         Trigger(994, Fault.LOSE_REQUEST, Text("book nothing, close the link", "不记账并断开连接")),
         Trigger(995, Fault.SPOIL_MAC, Text("approve with a wrong MAC", "批准但MAC错误")),
-        Trigger(996, Fault.LOSE_ANSWER, Text("approve, then close the link without an answer", "记账后断开连接, 不应答")),
+        Trigger(
+            996, Fault.LOSE_ANSWER, Text("approve, then close the link without an answer", "记账后断开连接, 不应答")
+        ),
         Trigger(997, Fault.STAY_SILENT, Text("approve, then say nothing", "记账后不应答")),
     )
 }

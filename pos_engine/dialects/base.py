@@ -1,7 +1,7 @@
 """What an acquirer is, as data: spec, header, MAC rule, key layouts, the table of kinds, the response codes.
 
-A dialect is a value of `Dialect`. What differs by more than data - how the private fields are filled - is one pure function
-that a dialect names (`compose`). A new acquirer is one new file beside this one.
+A dialect is a value of `Dialect`. What differs by more than data - how the private fields are filled - is one pure
+function that a dialect names (`compose`). A new acquirer is one new file beside this one.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ UNKNOWN_ACTION = Text("ask the acquirer what the code means", "请联系收单�
 class MacRule:
     """Where the MAC stands and what computes it.
 
-    `algorithm` names a function of `crypto.mac.ALGORITHMS`; it is applied to everything from the MTI to the byte before `field`.
+    `algorithm` names a function of `crypto.mac.ALGORITHMS`; it is applied to everything from the MTI to the byte
+    before `field`.
     """
 
     field: int

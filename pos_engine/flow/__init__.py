@@ -1,1 +1,1 @@
-"""Decisions, all pure: what one answer means, what one exchange does next, what is owed, and the one driver of it all."""
+"""Decisions, all pure: what an answer means, what an exchange does next, what is owed, and the one driver of it."""

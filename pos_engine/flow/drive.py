@@ -1,7 +1,8 @@
 """The one driver: a generator that yields effects and is sent what happened.
 
-The terminal, the simulated world and the swarm perform the same effects with different means; there is no other loop. A drive first
-works off what is owed, because no new money may move while older money is in doubt; only a sign-on may go ahead.
+The terminal, the simulated world and the swarm perform the same effects with different means; there is no other loop.
+A drive first works off what is owed, because no new money may move while older money is in doubt; only a sign-on may
+go ahead.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ def _ordered(
         if not isinstance(happened, Presented):
             raise _unexpected(happened)
         presented, now = happened, happened.now
-    record = requests.draft(order, journal, session, profile, presented, now)
+    record = requests.draft(order, journal, profile, now, session=session, presented=presented)
     return (yield from _exchange(record, Cue.START, journal, profile, now))
 
 

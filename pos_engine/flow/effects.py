@@ -33,7 +33,7 @@ class Save:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send a request and wait for a frame. `deadline_s` is elapsed time; `mac_key` seals it, `None` for kinds without MAC."""
+    """Send a request and wait for a frame until `deadline_s` (elapsed); `mac_key` is `None` for kinds without MAC."""
 
     message: Message
     deadline_s: float

@@ -1,21 +1,24 @@
-"""What a caller is told: `Approved`, `Declined` or `InDoubt`. A decline is a value, not an exception; doubt is a state with a duty.
+"""What a caller is told: `Approved`, `Declined` or `InDoubt`.
 
-All three are read off a durable record, so asking again later gives the same answer.
+A decline is a value, not an exception; doubt is a state with a duty. All three are read off a durable record, so asking
+again later gives the same answer.
 """
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pos_engine.dialects.base import OnSilence, OriginalRef
+from pos_engine.dialects.base import Kind, OnSilence, OriginalRef
 from pos_engine.journal.record import State
 from pos_engine.values import Text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from pos_engine.dialects.base import Dialect, Kind, ResponseCode
+    from pos_engine.dialects.base import Dialect, ResponseCode
     from pos_engine.journal.record import Record
     from pos_engine.values import Amount
 
@@ -73,10 +76,67 @@ class InDoubt:
 
 Outcome = Approved | Declined | InDoubt
 
+
+class Standing(enum.Enum):
+    """Where a request stands now, its reversal included: derived from the records each time, written nowhere."""
+
+    APPROVED = "approved"
+    DECLINED = "declined"
+    IN_DOUBT = "in doubt"
+    REVERSED = "reversed"
+    UNSENT = "not sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the terminal's history; everything in it is safe to show."""
+
+    kind: Kind
+    stan: str
+    batch: str
+    standing: Standing
+    code: str | None
+    amount: Amount | None
+    card: str | None
+    at: datetime
+    """When it was begun, by the terminal's wall clock."""
+
+    @property
+    def about_money(self) -> bool:
+        """Whether it is a request that moves money; a reversal is told by the standing of what it reverses."""
+        return self.kind in _SIGNS
+
+    @property
+    def moved_minor(self) -> int:
+        """What this request moved to the merchant for good, as far as the terminal knows."""
+        if self.standing is not Standing.APPROVED or self.amount is None:
+            return 0
+        return _SIGNS.get(self.kind, 0) * self.amount.minor
+
+
+_SIGNS = {Kind.SALE: 1, Kind.REFUND: -1}
+"""Which way the money goes, seen from the merchant."""
+
+_STANDINGS = {State.APPROVED: Standing.APPROVED, State.DECLINED: Standing.DECLINED, State.UNSENT: Standing.UNSENT}
+
+
+def line_of(record: Record, acting: Sequence[Record]) -> Line:
+    """Tell where a record stands, given the records that act on it."""
+    standing = _STANDINGS.get(record.state, Standing.IN_DOUBT)
+    if any(each.kind is Kind.REVERSAL and each.state is State.APPROVED for each in acting):
+        standing = Standing.REVERSED
+    counts = standing in {Standing.APPROVED, Standing.DECLINED}
+    code = record.code if counts else None
+    return Line(
+        record.kind, record.stan, record.batch, standing, code, record.amount, record.card, record.opened.wall
+    )
+
 DUTIES = {
     OnSilence.REVERSE: Text("it will be reversed before anything else is sent", "下一笔交易前将自动冲正"),
     OnSilence.REPEAT: Text("it will be sent again until the host accepts it", "将重复发送直至主机受理"),
-    OnSilence.ASK: Text("it is not repeated by itself: ask the acquirer what became of it", "不会自动重发, 请向收单机构查询"),
+    OnSilence.ASK: Text(
+        "it is not repeated by itself: ask the acquirer what became of it", "不会自动重发, 请向收单机构查询"
+    ),
     OnSilence.FORGET: Text("no money was at stake", "不涉及资金"),
 }
 WHYS = {
@@ -111,7 +171,7 @@ def outcome_of(record: Record, dialect: Dialect) -> Outcome | None:
 
 
 def _approved(record: Record, dialect: Dialect) -> Approved:
-    answer = record.answer or {}
+    answer: Mapping[int, str] = record.answer or {}
     return Approved(
         kind=record.kind,
         stan=record.stan,

@@ -1,8 +1,9 @@
 """What is owed, and what is owed first. `plan` reads the journal and names one exchange; it keeps no list of its own.
 
-A sign-on that is due goes first, because without keys in force nothing else can be sent. Then come the duties, oldest first: a sale whose
-outcome is in doubt owes a reversal, and a reversal that was not accepted is repeated with the same STAN until it is. A duty that failed
-waits longer each time, by elapsed seconds and never by the wall clock; it is never dropped.
+A sign-on that is due goes first, because without keys in force nothing else can be sent. Then come the duties, oldest
+first: a sale whose outcome is in doubt owes a reversal, and a reversal that was not accepted is repeated with the
+same STAN until it is. A duty that failed waits longer each time, by elapsed seconds and never by the wall clock; it
+is never dropped.
 """
 
 from __future__ import annotations
@@ -67,6 +68,9 @@ def _duty_of(record: Record, acting: Sequence[Record], profile: Profile, now: In
             if any(each.kind is Kind.REVERSAL for each in acting):
                 return None
             return Duty(DutyKind.REVERSE, record)
+        case OnSilence.REPEAT if record.state is State.PENDING:
+            # The terminal went down in the middle of it: that says nothing about the host, so there is no reason to wait.
+            return Duty(DutyKind.REPEAT, record)
         case OnSilence.REPEAT:
             return Duty(DutyKind.REPEAT, record, _wait_s(record, record.attempts, now))
         case _:
@@ -74,7 +78,7 @@ def _duty_of(record: Record, acting: Sequence[Record], profile: Profile, now: In
 
 
 def _wait_s(last: Record, attempts: int, now: Instant) -> float:
-    """Seconds still to wait after the last of `attempts` failures; none after a boot, because the age is unknowable then."""
+    """Seconds still to wait after the last of `attempts` failures; none after a boot, across which no age is known."""
     age_s = now.since(last.changed)
     if age_s is None:
         return 0.0

@@ -1,7 +1,7 @@
 """New exchanges as records in state DRAFT: what the caller ordered, and the reversal an original owes.
 
-Checks that concern money stand here, before anything is asked of a cardholder: an amount above zero, an original that exists, refunds
-that together stay within it, no refund while another of the same original is in doubt.
+Checks that concern money stand here, before anything is asked of a cardholder: an amount above zero, an original that
+exists, refunds that together stay within it, no refund while another of the same original is in doubt.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from pos_engine.journal.record import Record, State
 from pos_engine.wire.message import Message
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pos_engine.clock import Instant
     from pos_engine.flow.effects import Presented
     from pos_engine.flow.profile import Profile
@@ -69,7 +71,13 @@ def _check_refund(order: Order, amount: Amount, journal: JournalView) -> None:
 
 
 def draft(
-    order: Order, journal: JournalView, session: Session, profile: Profile, presented: Presented | None, now: Instant
+    order: Order,
+    journal: JournalView,
+    profile: Profile,
+    now: Instant,
+    *,
+    session: Session,
+    presented: Presented | None = None,
 ) -> Record:
     """Build the record of a new exchange, with the next STAN and the batch in force."""
     row = profile.dialect.kinds[order.kind]
@@ -113,7 +121,7 @@ def _compose(details: Draft, profile: Profile) -> Message:
 
 def draft_reversal(original: Record, journal: JournalView, profile: Profile, now: Instant) -> Record:
     """Build the reversal of a record in doubt: same STAN, same batch, the reason the doubt has."""
-    answer = original.answer or {}
+    answer: Mapping[int, str] = original.answer or {}
     request = profile.dialect.compose_reversal(
         original.request, original.reason or DEFAULT_REASON, answer.get(38), answer.get(13)
     )

@@ -1,8 +1,9 @@
-"""What an answer means. `classify` alone turns a message into a cue: matching, then response code, then MAC and completeness.
+"""What an answer means. `classify` alone turns a message into a cue: matching, response code, MAC, completeness.
 
-Matching comes first: an answer belongs to one request (MTI pair, STAN, terminal, every element both carry). What does not match is a
-stranger, noted and passed over, never an outcome. Then: an approval needs a valid MAC and every element it must have; a decline counts
-with a valid MAC or with none; a wrong MAC on a decline makes it a stranger. A reversal ends with 00, 12 or 25 and nothing else.
+Matching comes first: an answer belongs to one request (MTI pair, STAN, terminal, every element both carry). What does
+not match is a stranger, noted and passed over, never an outcome. Then: an approval needs a valid MAC and every
+element it must have; a decline counts with a valid MAC or with none; a wrong MAC on a decline makes it a stranger. A
+reversal ends with 00, 12 or 25 and nothing else.
 """
 
 from __future__ import annotations
@@ -52,11 +53,10 @@ def mismatch(request: Message, answer: Message, row: KindRow, dialect: Dialect) 
 
 
 def _batch_mismatch(request: Message, answer: Message, row: KindRow, dialect: Dialect) -> str:
-    layout = dialect.layouts.get(60)
-    if not row.financial or layout is None or 60 not in request or 60 not in answer:
+    layout, sent, received = dialect.layouts.get(60), request.get(60), answer.get(60)
+    if not row.financial or layout is None or sent is None or received is None:
         return ""
-    same = layout.get(request[60], "60.2") == layout.get(answer[60], "60.2")
-    return "" if same else "field 60.2 differs"
+    return "" if layout.get(sent, "60.2") == layout.get(received, "60.2") else "field 60.2 differs"
 
 
 def _of_repeated(code: str, verdict: Verdict | None, mac: MacState, row: KindRow) -> tuple[Cue, str]:

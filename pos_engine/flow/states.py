@@ -1,7 +1,7 @@
 """Everything that moves an exchange is in this file: the cues, and the table of (state, cue) for every kind.
 
-A pair that is not in the table is an error in the driver. The table does not know kinds: what silence *owes* is a column of the
-dialect's table of kinds, and `plan` reads it there.
+A pair that is not in the table is an error in the driver. The table does not know kinds: what silence *owes* is a
+column of the dialect's table of kinds, and `plan` reads it there.
 """
 
 from __future__ import annotations

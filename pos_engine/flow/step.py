@@ -56,14 +56,12 @@ def _noted(record: Record, cue: Cue, evidence: Evidence) -> Record:
 
 
 def _begin(record: Record, _cue: Cue, evidence: Evidence) -> tuple[Record, tuple[Effect, ...]]:
-    begun = replace(
-        record, attempts=record.attempts + 1, signed_on_by=evidence.signed_on_by, demands_sign_on=False
-    )
+    begun = replace(record, attempts=record.attempts + 1, signed_on_by=evidence.signed_on_by, demands_sign_on=False)
     return begun, (Save(begun), Send(begun.request, evidence.deadline_s, evidence.mac_key))
 
 
 def _conclude(record: Record, cue: Cue, evidence: Evidence) -> tuple[Record, tuple[Effect, ...]]:
-    """Keep what decided. Keys and batch of a sign-on are part of its one record, so they become current in one commit."""
+    """Keep what decided. Keys and batch of a sign-on are in its one record, so they become current in one commit."""
     done = replace(record, answer=evidence.answer or record.answer)
     if cue is Cue.KEYS_BAD:
         done = replace(done, keys=(), new_batch=None)
@@ -80,7 +78,7 @@ def _listen(record: Record, _cue: Cue, evidence: Evidence) -> tuple[Record, tupl
 
 
 def _doubt(record: Record, cue: Cue, evidence: Evidence) -> tuple[Record, tuple[Effect, ...]]:
-    """Keep why. The answer stays with the record even when it did not count: a reversal names its authorisation code."""
+    """Keep why, and the answer even when it did not count: a reversal names its authorisation code."""
     doubtful = replace(record, answer=evidence.answer or record.answer, reason=REVERSAL_REASONS.get(cue, record.reason))
     return doubtful, (Save(doubtful), Emit(doubtful))
 

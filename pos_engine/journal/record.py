@@ -1,8 +1,8 @@
 """One exchange as the journal keeps it: a frozen record, its states, and its form at rest.
 
 A record is written whole every time it changes; nothing is ever edited or deleted. At rest its request is split by the
-sensitivity of each element: open ones stay readable, card data goes to a part that is sealed under a key of its own, and
-tracks, PIN blocks and keys of requests are left out altogether.
+sensitivity of each element: open ones stay readable, card data goes to a part that is sealed under a key of its own,
+and tracks, PIN blocks and keys of requests are left out altogether.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pos_engine.clock import Instant
 from pos_engine.crypto.keys import KeyUsage, WrappedKey
 from pos_engine.dialects.base import Kind
 from pos_engine.errors import JournalFault
-from pos_engine.values import CURRENCIES, Amount
+from pos_engine.values import Amount, Currency
 from pos_engine.wire.field import Sensitivity
 from pos_engine.wire.message import Message
 
@@ -82,12 +82,18 @@ CARD_LEVELS: Final = frozenset({Sensitivity.PAN, Sensitivity.CARD})
 
 def open_part(message: Message, spec: MessageSpec) -> Message:
     """Return a message's open elements: all that may be kept or shown without a seal."""
-    return Message(message.mti, {n: v for n, v in message.items() if spec.fields[n].sensitivity is Sensitivity.OPEN})
+    return Message(message.mti, {n: v for n, v in message.items() if _sensitivity(n, spec) is Sensitivity.OPEN})
 
 
 def card_part(message: Message, spec: MessageSpec) -> dict[int, str]:
     """Return a message's card data that an owed message may need again; it is kept only under a seal."""
-    return {n: v for n, v in message.items() if spec.fields[n].sensitivity in CARD_LEVELS}
+    return {n: v for n, v in message.items() if _sensitivity(n, spec) in CARD_LEVELS}
+
+
+def _sensitivity(number: int, spec: MessageSpec) -> Sensitivity:
+    # What the spec does not know may be anything, so it counts as the worst: it is neither kept nor shown.
+    listed = spec.fields.get(number)
+    return Sensitivity.SECRET if listed is None else listed.sensitivity
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +115,9 @@ def freeze(record: Record, spec: MessageSpec) -> AtRest:
         "request": _message_out(open_part(record.request, spec)),
         "opened": _instant_out(record.opened),
         "changed": _instant_out(record.changed),
-        "amount": record.amount and [record.amount.minor, record.amount.currency.numeric],
+        "amount": None if record.amount is None else _amount_out(record.amount),
         "card": record.card,
-        "answer": record.answer and _message_out(open_part(record.answer, spec)),
+        "answer": None if record.answer is None else _message_out(open_part(record.answer, spec)),
         "keys": [[key.usage.name, key.cryptogram.hex(), key.check_value.hex()] for key in record.keys],
         "new_batch": record.new_batch,
         "reason": record.reason,
@@ -122,21 +128,24 @@ def freeze(record: Record, spec: MessageSpec) -> AtRest:
         "notes": list(record.notes),
     }
     sealed = {str(number): value for number, value in card_part(record.request, spec).items()}
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    return AtRest(text, json.dumps(sealed).encode() if sealed else b"")
+    return AtRest(_text(body), _text(sealed).encode() if sealed else b"")
 
 
 def thaw(body: str, card_data: bytes = b"") -> Record:
-    """Turn a record's form at rest back; raises `JournalFault` when it is not one."""
+    """Turn a record's form at rest back; raises `JournalFault`, and nothing else, when it is not one."""
     try:
         record = _record_in(json.loads(body))
-        extra = {int(number): str(value) for number, value in json.loads(card_data or b"{}").items()}
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
-        record = None
-    if record is None:
-        reason = "a journal record does not read as one"
-        raise JournalFault(reason)
-    return replace(record, request=record.request.replace(extra))
+        card = {int(number): str(value) for number, value in json.loads(card_data or b"{}").items()}
+        return replace(record, request=record.request.replace(card))
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        pass
+    reason = "a journal record does not read as one"
+    raise JournalFault(reason)
+
+
+def _text(value: dict[str, Any]) -> str:
+    """Write JSON in one form only; it is ASCII, so that no text, however broken, fails to encode."""
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)
 
 
 def _record_in(body: dict[str, Any]) -> Record:
@@ -150,9 +159,9 @@ def _record_in(body: dict[str, Any]) -> Record:
         request=_message_in(body["request"]),
         opened=_instant_in(body["opened"]),
         changed=_instant_in(body["changed"]),
-        amount=Amount(int(amount[0]), CURRENCIES[amount[1]]) if amount else None,
+        amount=None if amount is None else _amount_in(amount),
         card=body["card"],
-        answer=_message_in(answer) if answer else None,
+        answer=None if answer is None else _message_in(answer),
         keys=tuple(WrappedKey(KeyUsage[u], bytes.fromhex(c), bytes.fromhex(v)) for u, c, v in body["keys"]),
         new_batch=body["new_batch"],
         reason=body["reason"],
@@ -170,6 +179,16 @@ def _message_out(message: Message) -> list[Any]:
 
 def _message_in(value: list[Any]) -> Message:
     return Message(str(value[0]), {int(number): str(text) for number, text in value[1].items()})
+
+
+def _amount_out(amount: Amount) -> list[Any]:
+    # The whole currency: a list of known ones may lose an entry, an amount may not.
+    return [amount.minor, amount.currency.numeric, amount.currency.alpha, amount.currency.exponent]
+
+
+def _amount_in(value: list[Any]) -> Amount:
+    minor, numeric, alpha, exponent = value
+    return Amount(int(minor), Currency(str(numeric), str(alpha), int(exponent)))
 
 
 def _instant_out(instant: Instant) -> list[Any]:

@@ -1,7 +1,8 @@
-"""Is the terminal signed on? Derived from the journal each time it is asked; there is no second place that could disagree.
+"""Is the terminal signed on? Derived from the journal each time it is asked: no second place could disagree.
 
-The rules: a sign-on holds until the host demands another, until it is older than the profile allows, or until the terminal
-boots, because elapsed age cannot be known across a boot. Keys, batch and time of one sign-on become current together.
+The rules: a sign-on holds until the host demands another, until it is older than the profile allows, or until the
+terminal boots, because elapsed age cannot be known across a boot. Keys, batch and time of one sign-on become current
+together.
 """
 
 from __future__ import annotations

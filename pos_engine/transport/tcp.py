@@ -15,6 +15,7 @@ import struct
 import termios
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +32,7 @@ REASONS: Final = {
     errno.ECONNREFUSED: "connection refused",
     errno.ECONNRESET: "connection reset by the other side",
     errno.EPIPE: "connection closed by the other side",
+    errno.ENOTCONN: "connection closed by the other side",
     errno.EHOSTUNREACH: "no route to the host",
     errno.ENETUNREACH: "no route to the network",
     errno.ENETDOWN: "the network is down",
@@ -159,13 +161,10 @@ class TcpStream:
         if self._socket is None:
             return
         stopped, self._socket = self._socket, None
-        try:
+        # Whatever a broken connection says to this, the descriptor is given back.
+        with stopped, suppress(OSError):
             if _unacknowledged(stopped):
                 stopped.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            stopped.close()
-        except OSError:
-            # The descriptor is gone either way; a peer's reset may still be reported here.
-            return
 
     def _write(self, data: bytes, deadline: float) -> tuple[int, str | None]:
         """Write what the kernel takes; the second value is why nothing more can be written."""

@@ -65,12 +65,19 @@ class Row:
     children: tuple[Row, ...] = ()
 
 
-def shown(field: FieldSpec | None, value: str, *, unmask_pan: bool = False) -> str:
-    """Render a value as its element's sensitivity allows; control characters are escaped."""
+def shown(field: FieldSpec | None, value: str, *, unmask_pan: bool = False, capture: bool = False) -> str:
+    """Render a value as its element's sensitivity allows; control characters are escaped.
+
+    `capture` is for a person who decodes a message that is at hand anyway: chip data, key cryptograms and the like show
+    what their censor leaves. Logs and traces never set it.
+    """
     if field is None:
         return HIDDEN
+    if capture and field.sensitivity in {Sensitivity.CARD, Sensitivity.TRANSIENT}:
+        value = field.censor(value) if field.censor is not None else value
+        return _escaped(value)
     if field.sensitivity is Sensitivity.OPEN:
-        return _CONTROLS.sub(lambda control: f"\\x{ord(control[0]):02X}", value)
+        return _escaped(value)
     if field.sensitivity is Sensitivity.PAN:
         # Clear only when it is a card number at all: whatever else stands there may be a secret out of place.
         clear = unmask_pan and value.isascii() and value.isdigit()
@@ -80,10 +87,15 @@ def shown(field: FieldSpec | None, value: str, *, unmask_pan: bool = False) -> s
     return HIDDEN
 
 
-def masked(message: Message, spec: MessageSpec, *, unmask_pan: bool = False) -> dict[str, str]:
+def _escaped(value: str) -> str:
+    return _CONTROLS.sub(lambda control: f"\\x{ord(control[0]):02X}", value)
+
+
+def masked(message: Message, spec: MessageSpec, *, unmask_pan: bool = False, capture: bool = False) -> dict[str, str]:
     """Return the values by element number as text, each masked: the `fields` of a JSON description."""
     return {
-        str(number): shown(spec.fields.get(number), value, unmask_pan=unmask_pan) for number, value in message.items()
+        str(number): shown(spec.fields.get(number), value, unmask_pan=unmask_pan, capture=capture)
+        for number, value in message.items()
     }
 
 
@@ -94,21 +106,18 @@ def rows(
     language: Language = "en",
     *,
     unmask_pan: bool = False,
+    capture: bool = False,
 ) -> tuple[Row, ...]:
     """Describe every element in ascending order; those with a layout, and open, have their parts as children."""
-    return tuple(
-        _row(number, value, spec.fields.get(number), layouts.get(number), language, unmask_pan=unmask_pan)
-        for number, value in message.items()
-    )
-
-
-def _row(
-    number: int, value: str, field: FieldSpec | None, layout: Columns | None, language: Language, *, unmask_pan: bool
-) -> Row:
-    name = (_UNLISTED if field is None else field.name).say(language)
-    visible = field is not None and field.sensitivity is Sensitivity.OPEN
-    children = _parts(value, field, layout, language) if visible and layout is not None else ()
-    return Row(str(number), name, shown(field, value, unmask_pan=unmask_pan), children)
+    described = []
+    for number, value in message.items():
+        field, layout = spec.fields.get(number), layouts.get(number)
+        name = (_UNLISTED if field is None else field.name).say(language)
+        visible = field is not None and field.sensitivity is Sensitivity.OPEN
+        children = _parts(value, field, layout, language) if visible and layout is not None else ()
+        text = shown(field, value, unmask_pan=unmask_pan, capture=capture)
+        described.append(Row(str(number), name, text, children))
+    return tuple(described)
 
 
 def _parts(value: str, field: FieldSpec | None, layout: Columns, language: Language) -> tuple[Row, ...]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pos_engine.values import Text
 
 
@@ -45,9 +47,9 @@ class Sensitivity(enum.Enum):
 
     OPEN = "kept and shown"
     PAN = "a card number: shown as first six and last four, kept sealed while a message that needs it is owed"
-    CARD = "card data that a later message may need: hidden, kept sealed like the card number"
-    SECRET = "tracks, PIN blocks, verification values: hidden, and never kept"  # noqa: S105 - a description
-    KEY = "encrypted keys: hidden"
+    CARD = "card data that a later message may need: kept sealed like the card number, shown only of a capture"
+    TRANSIENT = "key cryptograms, one-time codes: never kept with a request, shown only of a capture"
+    SECRET = "tracks and PIN blocks: never kept, never shown"  # noqa: S105 - a description
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,5 +80,7 @@ class FieldSpec:
     prefix_encoding: Encoding = Encoding.BCD
     justify: Justify = Justify.LEFT
     sensitivity: Sensitivity = Sensitivity.OPEN
+    censor: Callable[[str], str] | None = None
+    """Which part of a value that is not open may be shown of a capture; without it, all of it."""
     sizes: frozenset[int] | None = None
     """The only lengths that are accepted, where the dialect is stricter than `length` (UnionPay field 60)."""

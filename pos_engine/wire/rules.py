@@ -109,8 +109,8 @@ def read_head(data: bytes, spec: MessageSpec) -> Head:
 
 def _bitmaps(data: bytes, start: int, spec: MessageSpec, mti: str) -> tuple[str, int]:
     size = 8 if spec.bitmap in PACKED else 16
-    bitmaps = ""
-    for count in range(1, spec.bitmaps + 1):
+    bitmaps, count, more = "", 0, True
+    while more:
         raw = data[start : start + size]
         if len(raw) < size:
             reason = f"needs {size} bytes, {len(raw)} are left"
@@ -119,15 +119,14 @@ def _bitmaps(data: bytes, start: int, spec: MessageSpec, mti: str) -> tuple[str,
         if _BITMAP.fullmatch(bitmap) is None:
             reason = "is not sixteen upper-case hex digits"
             raise DecodeError(reason, field=1, offset=start, mti=mti)
-        bitmaps += bitmap
         # Bits 1 and 65 announce the next bitmap; bit 129 is an element like any other.
-        another = bitmap >= "8" and count * BITMAP_BITS - BITMAP_BITS + 1 in EXTENSION_BITS
-        if another and count == spec.bitmaps:
+        more = bitmap >= "8" and count * BITMAP_BITS + 1 in EXTENSION_BITS
+        count += 1
+        if more and count == spec.bitmaps:
             reason = f"announces another bitmap, this dialect has {spec.bitmaps}"
             raise DecodeError(reason, field=1, offset=start, mti=mti)
+        bitmaps += bitmap
         start += size
-        if not another:
-            break
     return bitmaps, start
 
 

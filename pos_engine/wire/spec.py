@@ -11,6 +11,9 @@ from pos_engine.wire.field import Content, Encoding, FieldSpec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+BITMAPS_MAX: Final = 3
+"""ISO 8583 defines elements up to 192."""
+
 _EXTENSIONS: Final = frozenset({1, 65})
 """These bits announce the second and third bitmap, so no element has their number."""
 
@@ -31,6 +34,9 @@ class MessageSpec:
 
     def __post_init__(self) -> None:
         """Refuse a table that contradicts itself, at import time instead of at the till."""
+        if not 1 <= self.bitmaps <= BITMAPS_MAX:
+            reason = f"a message has 1 to {BITMAPS_MAX} bitmaps"
+            raise LocalProtocolError(reason, field=1)
         for number, field in self.fields.items():
             if field.number != number or number in _EXTENSIONS or not 1 <= number <= 64 * self.bitmaps:
                 reason = "is listed under another number, or outside the bitmaps, or announces a bitmap"

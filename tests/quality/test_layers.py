@@ -27,7 +27,7 @@ ROWS = (
     "dialects simulators.cards simulators.ledger simulators.scenario simulators.acquirer",
     "journal.record journal.view journal session flow",
     "system config trace keystore transport link peripherals journal.memory journal.lock journal.schema journal.store",
-    "performer terminal merchant replay doctor simulators.world simulators.invariants",
+    "performer assembly terminal merchant replay doctor simulators.world simulators.invariants",
     "pos_engine simulators simulators.server simulators.faults simulators.swarm simulators.web daemon cli __main__",
 )
 PURE_ROWS = 5
@@ -66,8 +66,9 @@ FOREIGN = {
 # The host's side is an independent judge: it may share formats with the engine, never decisions or memory.
 TERMINAL_SIDE = ("journal", "session", "flow", "performer", "terminal", "merchant", "doctor", "pos_engine")
 JOINS_BOTH_ENDS = ("simulators.world", "simulators.invariants", "simulators.swarm")
-# The engine runs without its simulator; only the commands that start one know both.
-MAY_START_A_SIMULATOR = ("cli",)
+# The engine runs without its simulator; only the commands that start one, and the place that hands a terminal a
+# simulated card when its configuration says so, know both.
+MAY_START_A_SIMULATOR = ("assembly", "cli")
 
 
 def _unit(name: str) -> str:

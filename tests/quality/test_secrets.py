@@ -36,8 +36,9 @@ _PACKED = (
     (re.compile(r"(?=([23]\d)(\d{13,19})[D=]\d\d(?:0[1-9]|1[0-2]))", re.IGNORECASE), 10, 1),
     (re.compile(r"(?=5A(0[789A])(\d{13,20}))", re.IGNORECASE), 16, 2),
 )
-# The first digits that some card scheme uses; and eight zeros in a row, which no customer's account has.
-_ISSUED = re.compile(r"(?!\d*0{8})(?:2[2-7]|[3-9])")
+# The first digits that some card scheme uses, those with a 2 from sixteen digits on (field 60 starts with 22 and is
+# shorter); and not eight zeros in a row, which no customer's account has.
+_ISSUED = re.compile(r"(?!\d*0{8})(?:[3-9]|2[2-7]\d{14})")
 # Published messages hold numbers of every kind. There, a card number is looked for where it can stand: in the packed
 # bytes, in track 2, and beside the name of a field that carries one.
 _VECTORS = "tests/vectors/"

@@ -46,7 +46,9 @@ def approve(extra: dict[int, str] | None = None, mac: MacState = MacState.VALID)
     return answer("00", extra, mac)
 
 
-def answer(code: str, extra: dict[int, str] | None = None, mac: MacState = MacState.VALID, header: str | None = None) -> Reply:
+def answer(
+    code: str, extra: dict[int, str] | None = None, mac: MacState = MacState.VALID, header: str | None = None
+) -> Reply:
     """Answer a code, echoing the request."""
 
     def reply(request: Message, now: Instant) -> Happening:
@@ -116,7 +118,9 @@ class Script:
             case Ask(TakeCard()):
                 return Presented(now, self.card)
             case Ask(CheckKeys()):
-                return KeysChecked(now, self.keys_good, "" if self.keys_good else "the check value of the MAC key does not match")
+                return KeysChecked(
+                    now, self.keys_good, "" if self.keys_good else "the check value of the MAC key does not match"
+                )
             case Emit():
                 pass
         return Done(now)
@@ -130,5 +134,3 @@ class Script:
 def sale(text: str = "12.34") -> Order:
     """Order a sale."""
     return Order(kind=Kind.SALE, amount=Amount.cny(text))
-
-

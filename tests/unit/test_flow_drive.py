@@ -158,7 +158,8 @@ def test_a_processing_request_in_the_header_makes_a_sign_on_due() -> None:
 
 
 @pytest.mark.parametrize(
-    "strange", [{11: "000099"}, {41: "T0000002"}, {42: "M00000000000002"}, {4: "000000001235"}, {3: "200000"}, {49: "840"}]
+    "strange",
+    [{11: "000099"}, {41: "T0000002"}, {42: "M00000000000002"}, {4: "000000001235"}, {3: "200000"}, {49: "840"}],
 )
 def test_an_answer_to_another_request_is_passed_over(strange: dict[int, str]) -> None:
     script = Script(signed_on(), approve(strange), approve())
@@ -286,7 +287,9 @@ def test_a_refund_of_something_else_than_an_approved_sale_is_refused() -> None:
     declined = script.run(sale()).record
     assert declined is not None
     with pytest.raises(UsageError, match="not an approved sale"):
-        script.run(Order(kind=Kind.REFUND, amount=Amount.cny("1"), original=OriginalRef(declined.batch, declined.stan, "0101")))
+        script.run(
+            Order(kind=Kind.REFUND, amount=Amount.cny("1"), original=OriginalRef(declined.batch, declined.stan, "0101"))
+        )
 
 
 @pytest.mark.parametrize("order", [Order(kind=Kind.SALE), Order(kind=Kind.SALE, amount=Amount(0))])

@@ -461,3 +461,15 @@ def test_a_send_that_stops_half_way_is_no_answer_and_was_seen_leaving() -> None:
     assert isinstance(caught.value, LinkError)
     assert not link.connected
     assert tape.lines == [("sent", b"request")]
+
+
+def test_a_confirmation_that_cannot_be_written_ends_the_wait_when_nothing_has_arrived() -> None:
+    clock = ManualClock()
+
+    # The repeat that is due after a second finds a full pipe: the host has stopped reading.
+    terminal, _ = memory_pair(idle=clock.advance, capacity=len(frame(b"request")))
+    link = Link(lambda: terminal, AckFramer, monotonic=lambda: clock.now().elapsed_s)
+    link.send(b"request", 60.0)
+    with pytest.raises(NoAnswer, match=r"link lost: .* timed out while sending"):
+        link.receive(60.0)
+    assert not link.connected

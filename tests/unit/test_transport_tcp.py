@@ -3,13 +3,20 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import threading
+from contextlib import closing
+from typing import TYPE_CHECKING
 
 import pytest
 
+from pos_engine import limits
 from pos_engine.errors import NoAnswer, NotSent, UsageError
 from pos_engine.transport.base import Silence
 from pos_engine.transport.tcp import REASONS, Address, TcpStream, parse_address
 from tests.support.echo_host import EchoHost, echo_once, reset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PLENTY_S = 10.0
 
@@ -74,26 +81,61 @@ def test_no_time_at_all_is_not_sent() -> None:
         assert host.accepted == 0
 
 
+def reset_when_told(told: threading.Event) -> Callable[[socket.socket], None]:
+    """Make a script that lets the connection be made in peace: a reset may otherwise overtake its completion."""
+
+    def script(connection: socket.socket) -> None:
+        assert told.wait(PLENTY_S)
+        reset(connection)
+
+    return script
+
+
 def test_a_reset_is_told_in_plain_words() -> None:
-    with EchoHost(reset) as host:
-        stream = TcpStream(*host.address)
+    told = threading.Event()
+    with EchoHost(reset_when_told(told)) as host, closing(TcpStream(*host.address)) as stream:
         stream.connect(PLENTY_S)
+        told.set()
         host.wait_for_end()
         with pytest.raises(NoAnswer, match="connection reset by the other side") as caught:
             stream.receive(PLENTY_S)
         assert not isinstance(caught.value, Silence)
         assert stream.stale()
-        stream.close()
 
 
 def test_writing_after_a_reset_is_not_sent_because_the_kernel_takes_nothing() -> None:
-    with EchoHost(reset) as host:
-        stream = TcpStream(*host.address)
+    told = threading.Event()
+    with EchoHost(reset_when_told(told)) as host, closing(TcpStream(*host.address)) as stream:
         stream.connect(PLENTY_S)
+        told.set()
         host.wait_for_end()
-        with pytest.raises(NotSent):
+        with pytest.raises(NotSent, match="connection reset by the other side while sending"):
             stream.send(b"x", PLENTY_S)
-        stream.close()
+
+
+def test_a_reset_pending_on_the_socket_makes_it_stale() -> None:
+    told = threading.Event()
+    with EchoHost(reset_when_told(told)) as host, closing(TcpStream(*host.address)) as stream:
+        stream.connect(PLENTY_S)
+        told.set()
+        host.wait_for_end()
+        assert stream.stale()
+
+
+def test_a_wait_longer_than_one_slice_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "WAIT_SLICE_S", 0.001)
+    asked = threading.Event()
+
+    def slow(connection: socket.socket) -> None:
+        assert asked.wait(PLENTY_S)
+        connection.sendall(b"answer")
+
+    with EchoHost(slow) as host, closing(TcpStream(*host.address)) as stream:
+        stream.connect(PLENTY_S)
+        with pytest.raises(Silence):
+            stream.receive(0.02)
+        asked.set()
+        assert stream.receive(PLENTY_S) == b"answer"
 
 
 def test_a_close_after_the_answer_is_orderly() -> None:

@@ -294,6 +294,18 @@ def test_a_value_to_send_is_text() -> None:
         codec.encode(Message("0200", {3: 314159}), UNIONPAY)  # type: ignore[dict-item]  # what a caller may do
 
 
+def test_what_the_library_cannot_encode_is_an_error_without_the_value() -> None:
+    listed = FieldSpec(48, Text("Data", "数据"), Content.ANS, Length(99, 2), Encoding.ASCII)
+    fields = table(listed)
+    spec = MessageSpec("changed later", Encoding.BCD, Encoding.BINARY, 1, fields)
+    # A table that is changed after it was checked: the length no longer fits its prefix.
+    fields[48] = FieldSpec(48, listed.name, Content.ANS, Length(999, 2), Encoding.ASCII)
+    with pytest.raises(LocalProtocolError, match="does not fit") as caught:
+        codec.encode(Message("0200", {48: PAN * 10}), spec)
+    assert (caught.value.field, caught.value.__context__) == (48, None)
+    assert PAN not in "".join(traceback.format_exception(caught.value))
+
+
 def test_many_specs_do_not_fill_memory() -> None:
     for count in range(2 * reference.SPECS_MAX):
         listed = FieldSpec(3, Text("Code", "码"), Content.N, Length(6), Encoding.BCD)

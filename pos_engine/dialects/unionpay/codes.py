@@ -1,7 +1,7 @@
 """Field 39 of the UnionPay dialect as data: what each code decides, what it means, what the person at the till does.
 
-Approvals are 00, 10, 11, A2, A4, A5 and A6: treating "not 00" as a decline would reverse good sales. 77, 99 and A0 demand a new
-sign-on. Every other code, listed or not, is a decline.
+Approvals are 00, 10, 11, A2, A4, A5 and A6: treating "not 00" as a decline would reverse good sales. 77, 99 and A0
+demand a new sign-on. Every other code, listed or not, is a decline.
 """
 
 from __future__ import annotations
@@ -85,7 +85,13 @@ _ROWS: Final = (
     ("68", _D, "the issuer answered too late", "收到的回答太迟", RETRY),
     ("75", _D, "PIN tries exceeded", "密码错误次数超限", ISSUER),
     ("77", _S, "batch differs from the host's: sign on", "请向网络中心签到", SIGN_ON),
-    ("79", _D, "offline totals differ", "脱机交易对账不平", Text("upload the offline transactions again", "请重传脱机数据")),
+    (
+        "79",
+        _D,
+        "offline totals differ",
+        "脱机交易对账不平",
+        Text("upload the offline transactions again", "请重传脱机数据"),
+    ),
     ("90", _D, "day cut-over in progress", "日期切换正在处理", LATER),
     ("91", _D, "issuer or switch not available", "发卡方状态不正常", LATER),
     ("92", _D, "no route to the issuer", "发卡方线路异常", LATER),

@@ -1,7 +1,8 @@
 """Requests of the UnionPay dialect, element by element, and the reversal made from a request.
 
-Field 60 of a financial request is: type code, batch, 000, reading ability, last chip condition, partial approval; field 61 names
-the original; field 53 says how the PIN was blocked and enciphered. Tracks leave in clear unless a track key is used.
+Field 60 of a financial request is: type code, batch, 000, reading ability, last chip condition, partial approval;
+field 61 names the original; field 53 says how the PIN was blocked and enciphered. Tracks leave in clear unless a
+track key is used.
 """
 
 from __future__ import annotations
@@ -91,8 +92,9 @@ def compose_reversal(request: Message, reason: str, auth_code: str | None, host_
     fields = {39: reason}
     if auth_code is not None:
         fields[38] = auth_code
-    if 61 in request:
+    named = request.get(61)
+    if named is not None:
         itself = (FIELD_60.get(request[60], "60.2") or "", request[11])
-        dated = len(request[61]) >= WITH_DATE
+        dated = len(named) >= WITH_DATE
         fields[61] = FIELD_61.join((*itself, host_date or "0000") if dated else itself)
     return request.without(*REVERSAL_LACKS).replace(fields, mti="0400")

@@ -6,12 +6,16 @@ bytes. Names are those of ISO 8583:1987; 60 to 63 are private and carry UnionPay
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from pos_engine.dialects.unionpay import censor as censors
 from pos_engine.values import Text
 from pos_engine.wire.columns import Column, Columns
 from pos_engine.wire.field import Content, Encoding, FieldSpec, Justify, Length, Sensitivity
 from pos_engine.wire.spec import MessageSpec, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _LL: Final = 2
 _LLL: Final = 3
@@ -27,6 +31,7 @@ def _digits(
     content: Content = Content.N,
     justify: Justify = Justify.LEFT,
     sensitivity: Sensitivity = Sensitivity.OPEN,
+    censor: Callable[[str], str] | None = None,
     sizes: frozenset[int] | None = None,
 ) -> FieldSpec:
     """Packed digits: two a byte, an odd last one padded with 0."""
@@ -38,6 +43,7 @@ def _digits(
         Encoding.BCD,
         justify=justify,
         sensitivity=sensitivity,
+        censor=censor,
         sizes=sizes,
     )
 
@@ -57,10 +63,25 @@ def _text(
 
 
 def _binary(
-    number: int, en: str, zh: str, size: int, prefix: int = 0, *, sensitivity: Sensitivity = Sensitivity.OPEN
+    number: int,
+    en: str,
+    zh: str,
+    size: int,
+    prefix: int = 0,
+    *,
+    sensitivity: Sensitivity = Sensitivity.OPEN,
+    censor: Callable[[str], str] | None = None,
 ) -> FieldSpec:
     """Bytes."""
-    return FieldSpec(number, Text(en, zh), Content.B, Length(size, prefix), Encoding.BINARY, sensitivity=sensitivity)
+    return FieldSpec(
+        number,
+        Text(en, zh),
+        Content.B,
+        Length(size, prefix),
+        Encoding.BINARY,
+        sensitivity=sensitivity,
+        censor=censor,
+    )
 
 
 F60_SIZES: Final = frozenset({8, 11, 12, 13, 14, 17})
@@ -96,23 +117,47 @@ SPEC: Final = MessageSpec(
         _text(44, "Additional response data", "附加响应数据", 25, _LL),
         _binary(47, "Additional data, national", "附加数据(国家)", 999, _LLL),
         # Batch details hold card numbers.
-        _digits(48, "Additional data, private", "附加数据(私有)", 322, _LLL, sensitivity=Sensitivity.CARD),
+        _digits(
+            48,
+            "Additional data, private",
+            "附加数据(私有)",
+            322,
+            _LLL,
+            sensitivity=Sensitivity.CARD,
+            censor=censors.details,
+        ),
         _text(49, "Currency code, transaction", "交易货币代码", 3),
         _binary(52, "PIN data", "个人标识码数据", 8, sensitivity=Sensitivity.SECRET),
         _digits(53, "Security related control information", "安全控制信息", 16),
         _text(54, "Additional amounts", "附加金额", 20, _LLL),
-        _binary(55, "Integrated circuit card data", "IC卡数据域", 255, _LLL, sensitivity=Sensitivity.CARD),
+        _binary(
+            55,
+            "Integrated circuit card data",
+            "IC卡数据域",
+            255,
+            _LLL,
+            sensitivity=Sensitivity.CARD,
+            censor=censors.chip_data,
+        ),
         _text(
             58, "Electronic purse data", "电子钱包数据", 100, _LLL, content=Content.ANS, sensitivity=Sensitivity.CARD
         ),
         # A scanned pay code (tag A3) is as good as a card while it lives.
         _text(
-            59, "Reserved, scan-to-pay", "扫码付数据", 600, _LLL, content=Content.ANS, sensitivity=Sensitivity.SECRET
+            59, "Reserved, scan-to-pay", "扫码付数据", 600, _LLL, content=Content.ANS, sensitivity=Sensitivity.TRANSIENT
         ),
         _digits(60, "Reserved private: transaction type", "自定义域: 交易类型", 17, _LLL, sizes=F60_SIZES),
         _digits(61, "Original message", "原始信息域", 29, _LLL),
         # Working keys in a sign-on answer, a card verification value (tag 91) in a request by telephone.
-        _binary(62, "Reserved private: terminal", "自定义域: 终端", 512, _LLL, sensitivity=Sensitivity.KEY),
+        _binary(
+            62,
+            "Reserved private: terminal",
+            "自定义域: 终端",
+            512,
+            _LLL,
+            sensitivity=Sensitivity.TRANSIENT,
+            censor=censors.terminal_data,
+        ),
         _text(
             63, "Reserved private: organisation and operator", "自定义域: 机构及操作员", 163, _LLL, content=Content.ANS
         ),

@@ -1,7 +1,7 @@
-"""The kinds a UnionPay terminal speaks: MTI, field 3, field 25, fields 60.1 and 60.3, required elements, what silence means.
+"""The kinds a UnionPay terminal speaks: MTI, fields 3, 25, 60.1, 60.3, required elements, what silence means.
 
-Required elements are those every request of the kind has; what the card and the PIN add (2, 14, 22 to 26, 35, 52, 53) depends
-on the card. A missing optional element is never an error.
+Required elements are those every request of the kind has; what the card and the PIN add (2, 14, 22 to 26, 35, 52, 53)
+depends on the card. A missing optional element is never an error.
 """
 
 from __future__ import annotations

@@ -1,0 +1,123 @@
+"""From a configuration to a terminal's parts: the only place that knows keystore, journal, link and devices alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pos_engine.dialects.registry import DIALECTS
+from pos_engine.errors import ConfigError
+from pos_engine.flow.profile import Profile
+from pos_engine.framing.length import LengthFramer
+from pos_engine.framing.tpdu import Tpdu
+from pos_engine.journal.store import SqliteJournal
+from pos_engine.keystore.software import SoftwareKeyStore
+from pos_engine.link import Link
+from pos_engine.performer import Performer
+from pos_engine.system import SystemClock, entropy
+from pos_engine.trace import NoTrace
+from pos_engine.transport.tcp import TcpStream, parse_address
+from pos_engine.values import Identity
+
+if TYPE_CHECKING:
+    from pos_engine.clock import Clock
+    from pos_engine.config import Config
+    from pos_engine.dialects.base import Dialect
+    from pos_engine.keystore.base import KeyStore
+    from pos_engine.peripherals.base import CardReader, PinPad
+    from pos_engine.trace import Trace
+    from simulators.cards import SimulatedCard
+
+
+def assemble(
+    config: Config,
+    *,
+    reader: CardReader | None = None,
+    pin_pad: PinPad | None = None,
+    trace: Trace | None = None,
+    clock: Clock | None = None,
+    read_only: bool = False,
+) -> tuple[Profile, Performer]:
+    """Open everything a terminal needs. Raises `ConfigError`, `KeyFault`, `JournalFault`; then nothing stays open."""
+    dialect = DIALECTS[config.dialect]
+    profile = Profile(
+        dialect=dialect,
+        identity=Identity(config.terminal_id, config.merchant_id),
+        answer_timeout_s=config.answer_timeout_s,
+        sign_on_age_max_s=config.sign_on_age_max_s,
+        operator=config.operator,
+    )
+    clock = clock or SystemClock()
+    keystore = SoftwareKeyStore.open(config.keystore, config.wrapping_key)
+    journal = SqliteJournal.open(
+        config.journal,
+        spec=dialect.spec,
+        identity=profile.identity,
+        storage_key=keystore.storage_key(),
+        entropy=entropy,
+        read_only=read_only,
+    )
+    performer = Performer(
+        dialect=dialect,
+        journal=journal,
+        link=_link(config, clock),
+        keystore=keystore,
+        reader=reader or _reader(config),
+        pin_pad=pin_pad or _pin_pad(config, keystore),
+        clock=clock,
+        tpdu=_tpdu(config, dialect),
+        header=config.header or dialect.header_default or None,
+        trace=trace or NoTrace(),
+    )
+    return profile, performer
+
+
+def _link(config: Config, clock: Clock) -> Link:
+    address = parse_address(config.address)
+
+    def monotonic() -> float:
+        return clock.now().elapsed_s
+
+    return Link(
+        lambda: TcpStream(address.host, address.port, monotonic=monotonic),
+        LengthFramer,
+        monotonic=monotonic,
+        connect_timeout_s=config.connect_timeout_s,
+    )
+
+
+def _tpdu(config: Config, dialect: Dialect) -> Tpdu | None:
+    digits = config.tpdu or dialect.tpdu_default
+    return Tpdu.parse(digits) if digits else None
+
+
+def _reader(config: Config) -> CardReader:
+    if config.reader == "console":
+        from pos_engine.peripherals.console import ConsoleCardReader  # noqa: PLC0415 - only where a keyboard is
+
+        return ConsoleCardReader()
+    from pos_engine.peripherals.held import HeldCard  # noqa: PLC0415 - only where nobody holds a card
+
+    return HeldCard(_simulated_card(config).card)
+
+
+def _pin_pad(config: Config, keystore: KeyStore) -> PinPad:
+    if config.pin_pad == "console":
+        from pos_engine.peripherals.console import ConsolePinPad  # noqa: PLC0415 - only where a keyboard is
+
+        return ConsolePinPad(keystore)
+    from pos_engine.peripherals.simulated import SimulatedPinPad  # noqa: PLC0415 - only where nobody enters a PIN
+
+    return SimulatedPinPad(keystore, _simulated_card(config).pin if config.pin_pad == "simulated" else None)
+
+
+def _simulated_card(config: Config) -> SimulatedCard:
+    """Find the test card the configuration names; the number itself never stands in a configuration."""
+    from simulators.cards import CARDS  # noqa: PLC0415 - only a simulated terminal needs the simulator's cards
+
+    card = CARDS.get(config.card or "")
+    if card is None:
+        reason = (
+            f"{config.origins.get('peripherals.card', 'configuration')}: peripherals.card: one of {', '.join(CARDS)}"
+        )
+        raise ConfigError(reason)
+    return card

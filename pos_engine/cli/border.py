@@ -1,0 +1,176 @@
+"""The border of every command: the options they share, and the one place where errors become lines and exit codes.
+
+`command` makes a click command of a function that takes an `Output` first and returns an `Exit`. Whatever the function
+raises ends here as one line on standard error. An unforeseen error shows its type and, with -vv, the places it came
+through, never its text: that may quote what must not be shown.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from pos_engine.cli.exits import Exit, exit_for
+from pos_engine.cli.output import Output, default_language
+from pos_engine.errors import NotSent, PosError, UsageError
+
+if TYPE_CHECKING:
+    from pos_engine.config import Config
+    from pos_engine.terminal import Terminal
+
+Run = Callable[..., Exit]
+Callback = Callable[..., Any]
+
+_TRACEBACK_LEVEL: Final = 2
+"""-vv."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where a command finds its configuration: the file of --config, and the keys of --set."""
+
+    path: str | None
+    overrides: Mapping[str, str]
+
+    def load(self) -> Config:
+        """Read and check the configuration."""
+        from pos_engine.config import load
+
+        return load(self.path, overrides=self.overrides)
+
+
+def command(name: str, *, example: str, configured: bool = False) -> Callable[[Run], click.Command]:
+    """Make a command of a function.
+
+    The function is called with an `Output`, then with `Settings` where it is `configured`, then with its own parameters
+    by name. Its docstring is the help; `example` is shown below it, one command a line.
+    """
+
+    def decorate(run: Run) -> click.Command:
+        return click.command(name, epilog=_epilog(example))(_bordered(run, configured=configured))
+
+    return decorate
+
+
+def group(name: str, *, example: str) -> Callable[[Run], click.Group]:
+    """Make a command that does something by itself and has sub-commands too; otherwise as `command`."""
+
+    def decorate(run: Run) -> click.Group:
+        border = _bordered(run, configured=False)
+        return click.group(name, epilog=_epilog(example), invoke_without_command=True)(border)
+
+    return decorate
+
+
+def _epilog(example: str) -> str:
+    lines = "\n".join(f"  {line}" for line in example.splitlines())
+    title = "Examples:" if "\n" in example else "Example:"
+    # \b keeps click from filling the lines into a paragraph.
+    return f"\b\n{title}\n{lines}"
+
+
+def _bordered(run: Run, *, configured: bool) -> Callback:
+    @functools.wraps(run)
+    def border(*, as_json: bool, verbose: int, quiet: int, lang: str | None, **parameters: object) -> None:
+        context = click.get_current_context()
+        if context.invoked_subcommand is not None:
+            return
+        output = Output(as_json, "zh" if (lang or default_language()) == "zh" else "en", verbose - quiet)
+        code = Exit.INTERNAL
+        with _borders(output) as ended:
+            first = (output, _settings(parameters)) if configured else (output,)
+            code = run(*first, **parameters)
+        context.exit(ended.get("code", code))
+
+    return _options(border, configured=configured)
+
+
+def _options(callback: Callback, *, configured: bool) -> Callback:
+    shared = [
+        click.option("--json", "as_json", is_flag=True, help="Print JSON with a schema number instead of text."),
+        click.option("-v", "--verbose", count=True, help="Tell more on standard error; twice for details."),
+        click.option("-q", "--quiet", count=True, help="Tell only errors on standard error."),
+        click.option("--lang", type=click.Choice(["en", "zh"]), help="Language of texts; default from LANG."),
+    ]
+    if configured:
+        shared = [
+            click.option("--config", "config", metavar="FILE", help="Configuration file; default ./pos-engine.toml."),
+            click.option(
+                "--set", "sets", metavar="KEY=VALUE", multiple=True, help="Set one key, as acquirer.address=…"
+            ),
+            *shared,
+        ]
+    for option in reversed(shared):
+        callback = option(callback)
+    return callback
+
+
+def _settings(parameters: dict[str, Any]) -> Settings:
+    """Take the options of the configuration out of a command's parameters."""
+    overrides = {}
+    for assignment in parameters.pop("sets"):
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            reason = "--set takes KEY=VALUE, such as --set acquirer.answer_timeout_s=5"
+            raise UsageError(reason)
+        overrides[name.strip()] = value
+    return Settings(parameters.pop("config"), overrides)
+
+
+@contextlib.contextmanager
+def _borders(output: Output) -> Iterator[dict[str, Exit]]:
+    """Let nothing through but an exit code."""
+    ended: dict[str, Exit] = {}
+    try:
+        yield ended
+    except PosError as error:
+        output.error(str(error))
+        ended["code"] = exit_for(error)
+    except KeyboardInterrupt:
+        output.error("interrupted")
+        ended["code"] = Exit.INTERRUPTED
+    except EOFError:
+        output.error("the input ended before it was complete")
+        ended["code"] = Exit.USAGE
+    except click.exceptions.ClickException:
+        raise
+    except BrokenPipeError:
+        # Whoever read our output has gone; click ends that quietly.
+        raise
+    except Exception as error:  # noqa: BLE001 - the last border: a fault of ours must not show its values
+        output.error(f"internal error: {type(error).__name__}; please report it (-vv tells where)")
+        for line in "".join(traceback.format_tb(error.__traceback__)).splitlines():
+            output.note(line, level=_TRACEBACK_LEVEL)
+        ended["code"] = Exit.INTERNAL
+
+
+@contextlib.contextmanager
+def opened(settings: Settings, output: Output, *, overrides: Mapping[str, str] | None = None) -> Iterator[Terminal]:
+    """Open the configured terminal for one command, and say what to start when its simulated host is not there."""
+    from pos_engine.config import load
+    from pos_engine.system import harden_process
+    from pos_engine.terminal import Terminal
+    from pos_engine.trace import NoTrace
+
+    config = load(settings.path, overrides={**settings.overrides, **(overrides or {})})
+    harden_process()
+    trace: Any = NoTrace()
+    if output.verbosity > 0:
+        from pos_engine.cli.watch import Watch
+
+        trace = Watch(output, config.dialect)
+    reason = ""
+    try:
+        with Terminal.open(config, trace=trace) as terminal:
+            yield terminal
+    except NotSent as error:
+        hint = "; `pos-engine acquirer` starts one to try things with" if config.reader == "simulated" else ""
+        reason = f"{error}{hint}"
+    if reason:
+        raise NotSent(reason)

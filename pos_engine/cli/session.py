@@ -1,0 +1,41 @@
+"""Session: taking new working keys from the acquirer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pos_engine.cli.border import command, opened
+from pos_engine.cli.exits import Exit, exit_of
+from pos_engine.cli.output import outcome_json
+from pos_engine.cli.trade import tell
+from pos_engine.values import Text
+
+if TYPE_CHECKING:
+    from pos_engine.cli.border import Settings
+    from pos_engine.cli.output import Output
+
+_SIGNED_ON: Final = Text("SIGNED ON", "签到成功")
+_BATCH: Final = Text("batch", "批次号")
+_CHECK_VALUE: Final = Text("check value", "校验值")
+
+
+@command("sign-on", configured=True, example="pos-engine sign-on\npos-engine sign-on --json")
+def sign_on(output: Output, settings: Settings) -> Exit:
+    """Sign on now, due or not: take new working keys and the batch number.
+
+    Sales sign on by themselves when it is due; this is for trying keys and link.
+    """
+    from pos_engine.flow.outcomes import Approved
+
+    with opened(settings, output) as terminal:
+        outcome = terminal.sign_on()
+        if not isinstance(outcome, Approved):
+            return tell(output, outcome)
+        keys = terminal.status(recent=0).keys
+    if output.as_json:
+        output.json({**outcome_json(outcome), "keys": [{"usage": name, "check_value": check} for name, check in keys]})
+        return exit_of(outcome)
+    output.line(f"{output.say(_SIGNED_ON)}  {output.say(_BATCH)} {outcome.batch}")
+    for name, check in keys:
+        output.line(f"{name}: {output.say(_CHECK_VALUE)} {check}")
+    return exit_of(outcome)

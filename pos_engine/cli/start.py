@@ -1,0 +1,310 @@
+"""Start: `init` writes a configuration and keys, `acquirer` runs the simulated host to try them against."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from pos_engine.cli.border import command, group
+from pos_engine.cli.exits import Exit
+from pos_engine.errors import ConfigError, UsageError
+from pos_engine.values import Amount, KeyBytes, Text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pos_engine.cli.output import Output
+    from pos_engine.config.keys import Value
+    from simulators.acquirer import Event
+
+DEFAULT_PORT: Final = 9583
+"""Where `acquirer` listens, and what the configuration's default address names."""
+
+_TERMINAL: Final = "T0000001"
+_MERCHANT: Final = "M00000000000001"
+_SIMULATED: Final = {
+    "peripherals.reader": "simulated",
+    "peripherals.pin_pad": "simulated",
+    "peripherals.card": "everyday",
+}
+"""A simulated terminal's devices."""
+_KEY_CHARACTERS_MAX: Final = 4096
+
+
+@command(
+    "init",
+    example="pos-engine init --simulated\n"
+    "pos-engine init --terminal 12345678 --merchant 123456789012345 --address tcp://pos.example:9583",
+)
+@click.option("--simulated", is_flag=True, help="A terminal of the simulated acquirer, with its key and a test card.")
+@click.option("--dir", "folder", metavar="DIR", default=".", help="Where to write; default here.")
+@click.option("--terminal", metavar="ID", help="Terminal id, 8 characters.")
+@click.option("--merchant", metavar="ID", help="Merchant id, 15 characters.")
+@click.option("--address", metavar="tcp://HOST:PORT", help="Where the acquirer listens.")
+def init(
+    output: Output, *, simulated: bool, folder: str, terminal: str | None, merchant: str | None, address: str | None
+) -> Exit:
+    """Write a configuration and a keystore.
+
+    Without --simulated the terminal master key is read from standard input, or asked for: in hex, whole on one line, or
+    as two parts on two lines, which are combined. It is never taken from the command line. Nothing is overwritten.
+    """
+    if not simulated and (terminal is None or merchant is None):
+        reason = "init needs --terminal and --merchant, or --simulated"
+        raise UsageError(reason)
+    values: dict[str, Value] = {"terminal.id": terminal or _TERMINAL, "terminal.merchant": merchant or _MERCHANT}
+    if address is not None:
+        values["acquirer.address"] = address
+    if simulated:
+        values |= _SIMULATED
+    # Checked before anything is asked for or written.
+    text = _template(values, output)
+    files = _Files(Path(folder))
+    files.refuse_overwriting()
+    key = _simulated_key(str(values["terminal.id"])) if simulated else _asked_key()
+    check_value = files.write(text, key)
+    _tell_what_next(output, files, check_value, simulated=simulated)
+    return Exit.DONE
+
+
+def _template(values: dict[str, Value], output: Output) -> str:
+    from pos_engine.config import template
+
+    try:
+        return template(values, language=output.language)
+    except ConfigError as error:
+        reason = str(error)
+    raise UsageError(reason)
+
+
+def _simulated_key(terminal: str) -> KeyBytes:
+    from simulators.acquirer import terminal_master_key
+
+    return terminal_master_key(terminal)
+
+
+def write_simulated(folder: Path, output: Output) -> Path:
+    """Write a simulated terminal's files into a folder and return its configuration's path."""
+    values: dict[str, Value] = {"terminal.id": _TERMINAL, "terminal.merchant": _MERCHANT, **_SIMULATED}
+    files = _Files(folder)
+    files.write(_template(values, output), _simulated_key(_TERMINAL))
+    return files.config
+
+
+class _Files:
+    """The three files of a terminal, written all or none."""
+
+    def __init__(self, folder: Path) -> None:
+        from pos_engine.config import FILE_NAME
+
+        self.folder = folder.absolute()
+        self.config = self.folder / FILE_NAME
+        self.keystore = self.folder / "keystore.json"
+        self.wrapping_key = self.folder / "wrapping.key"
+
+    def refuse_overwriting(self) -> None:
+        """Raise `ConfigError` when one of them is there."""
+        for path in (self.config, self.keystore, self.wrapping_key):
+            if os.path.lexists(path):
+                reason = f"{path}: exists already, and is not overwritten"
+                raise ConfigError(reason)
+
+    def write(self, text: str, key: KeyBytes) -> str:
+        """Write them and return the key's check value; on failure none of them stays."""
+        from pos_engine.crypto.keys import check_value, show
+        from pos_engine.keystore.software import SoftwareKeyStore
+        from pos_engine.system import entropy
+
+        problem = ""
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            problem = f"{self.folder}: cannot be made: {(error.strerror or '').lower()}"
+        if problem:
+            raise ConfigError(problem)
+        SoftwareKeyStore.create(self.keystore, self.wrapping_key, tmk=key, entropy=entropy).close()
+        try:
+            with self.config.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            problem = f"{self.config}: cannot be written: {(error.strerror or '').lower()}"
+        if problem:
+            # Nobody has used these keys yet, and left behind they would stand in the way of another attempt.
+            self.keystore.unlink()
+            self.wrapping_key.unlink()
+            raise ConfigError(problem)
+        return show(check_value(key))
+
+
+def _asked_key() -> KeyBytes:
+    """Take the terminal master key from standard input: one line, or two that are combined."""
+    if sys.stdin.isatty():
+        first = getpass.getpass("Terminal master key in hex, or its first part: ")
+        lines = [first, getpass.getpass("Second part (enter when that was the whole key): ")]
+    else:
+        lines = sys.stdin.read(_KEY_CHARACTERS_MAX).splitlines()
+    parts = [_key_part("".join(line.split())) for line in lines if line.strip()]
+    return _combined(parts)
+
+
+def _key_part(digits: str) -> bytes:
+    part = b""
+    if digits.isascii() and digits.isalnum() and len(digits) % 2 == 0:
+        try:
+            part = bytes.fromhex(digits)
+        except ValueError:
+            part = b""
+    if len(part) not in {8, 16, 24}:
+        reason = "the terminal master key is written as 16, 32 or 48 hex digits on standard input"
+        raise UsageError(reason)
+    return part
+
+
+def _combined(parts: Sequence[bytes]) -> KeyBytes:
+    if not 1 <= len(parts) <= 2 or len({len(part) for part in parts}) > 1:  # noqa: PLR2004 - a whole key, or two parts
+        reason = "the terminal master key is one line of hex, or two parts of the same length on two lines"
+        raise UsageError(reason)
+    key = parts[0]
+    for part in parts[1:]:
+        key = bytes(one ^ other for one, other in zip(key, part, strict=True))
+    if not any(key):
+        reason = "the two parts of the terminal master key cancel each other out"
+        raise UsageError(reason)
+    return KeyBytes(key)
+
+
+_WROTE: Final = Text("wrote", "已写入")
+_CHECK_VALUE: Final = Text("check value of the terminal master key", "主密钥校验值")
+_NEXT: Final = Text("next, each in its own window:", "下一步, 分别在两个窗口运行:")
+_NEXT_REAL: Final = Text("next, when the check value is right:", "校验值无误后, 下一步:")
+
+
+def _tell_what_next(output: Output, files: _Files, check_value: str, *, simulated: bool) -> None:
+    program = "python -m pos_engine" if Path(sys.argv[0]).name == "__main__.py" else "pos-engine"
+    here = files.folder == Path.cwd()
+    config = "" if here else f" --config {shlex.quote(str(files.config))}"
+    port = "" if files.port == DEFAULT_PORT else f" --port {files.port}"
+    trial = [f"{program} acquirer{port}", f"{program} sale 12.34{config}"]
+    commands = trial if simulated else [f"{program} sign-on{config}"]
+    if output.as_json:
+        written = {"config": files.config, "keystore": files.keystore, "wrapping_key": files.wrapping_key}
+        paths = {name: str(path) for name, path in written.items()}
+        output.json({**paths, "tmk_check_value": check_value, "next": commands})
+        return
+    for path in (files.config, files.keystore, files.wrapping_key):
+        output.line(f"{output.say(_WROTE)} {path}")
+    output.line(f"{output.say(_CHECK_VALUE)}: {check_value}")
+    output.line(output.say(_NEXT if simulated else _NEXT_REAL))
+    for each in commands:
+        output.line(f"  {each}")
+
+
+@group(
+    "acquirer",
+    example="pos-engine acquirer\npos-engine acquirer --port 0 --json\npos-engine acquirer cards",
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="0 takes a free one."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--expose", is_flag=True, help="Allow an address that other machines can reach; the keys are published.")
+def acquirer(output: Output, *, port: int, host: str, expose: bool) -> Exit:
+    """Run the simulated acquirer: a host with test cards and a ledger, on this machine.
+
+    The last three digits of an amount choose what it does, such as 951 for a decline; `acquirer cards` lists them and
+    the cards. It runs until Ctrl-C.
+    """
+    import asyncio
+
+    from pos_engine.system import entropy
+    from simulators.acquirer import Acquirer
+    from simulators.server import serve
+
+    if not expose and not _is_loopback(host):
+        reason = "other machines could reach that address, and the simulator's keys are published: say --expose"
+        raise UsageError(reason)
+
+    def ready(address: str, real_port: int) -> None:
+        if output.as_json:
+            output.json({"event": "listening", "host": address, "port": real_port})
+        else:
+            listening = output.say(Text("the simulated acquirer listens on", "模拟收单主机监听于"))
+            output.line(f"{listening} {address}:{real_port}")
+            output.note(output.say(Text("Ctrl-C ends it", "按 Ctrl-C 结束")))
+
+    def told(event: Event) -> None:
+        if output.as_json:
+            output.json({"event": "request", **event.as_dict()})
+        else:
+            output.line(_event_line(event))
+
+    asyncio.run(serve(Acquirer(entropy=entropy), host=host, port=port, on_event=told, ready=ready))
+    return Exit.DONE
+
+
+def _is_loopback(host: str) -> bool:
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _event_line(event: Event) -> str:
+    amount = str(Amount(event.amount_minor)) if event.amount_minor is not None else ""
+    facts = (
+        event.kind or event.mti,
+        amount,
+        f"STAN {event.stan}" if event.stan else "",
+        f"terminal {event.terminal}" if event.terminal else "",
+        f"card {event.card}" if event.card else "",
+    )
+    fate = {"silent": "not answered", "close": "not answered, link closed"}.get(event.fate.value, "")
+    result = " ".join(filter(None, (event.what.value, event.code)))
+    ends = ", ".join(filter(None, (result, event.note, fate)))
+    return f"{event.at:%H:%M:%S}  {'  '.join(filter(None, facts))}  {ends}"
+
+
+@command("cards", example="pos-engine acquirer cards\npos-engine acquirer cards --json")
+def cards(output: Output) -> Exit:
+    """List the test cards, and the amounts that make the host do something on purpose.
+
+    A card's name goes into `sale --card NAME`. An amount ends in the digits of a trigger: 9.51, 19.51 and 109.51 are
+    all declined with 51.
+    """
+    from simulators.cards import CARDS
+    from simulators.scenario import TRIGGERS
+
+    if output.as_json:
+        from pos_engine.cli.output import text_json
+
+        listed = [
+            {"name": card.name, "card": card.pan.masked, "title": text_json(card.title)} for card in CARDS.values()
+        ]
+        triggers = [
+            {"digits": f"{each.digits:03d}", "code": each.code, "title": text_json(each.title)}
+            for each in TRIGGERS.values()
+        ]
+        output.json({"cards": listed, "triggers": triggers})
+        return Exit.DONE
+    name, number, title = Text("name", "名称"), Text("card", "卡号"), Text("what it is", "说明")
+    output.table(
+        [output.say(name), output.say(number), output.say(title)],
+        [(card.name, card.pan.masked, output.say(card.title)) for card in CARDS.values()],
+    )
+    output.line("")
+    output.table(
+        [output.say(Text("amounts ending in", "金额尾数")), output.say(Text("what the host does", "主机行为"))],
+        [(f"{each.digits // 100}.{each.digits % 100:02d}", output.say(each.title)) for each in TRIGGERS.values()],
+    )
+    return Exit.DONE
+
+
+acquirer.add_command(cards)

@@ -1,0 +1,330 @@
+"""The configuration: a table of keys, the places each may be set in, and one frozen `Config` that comes of them.
+
+Strongest first, key by key: flag, POS_ENGINE_<SECTION>_<KEY>, the file named by --config or POS_ENGINE_CONFIG,
+./pos-engine.toml, $XDG_CONFIG_HOME/pos-engine/pos-engine.toml, /etc/pos-engine/pos-engine.toml, default. What is
+unknown or out of range is an error that names the place, the key and what is allowed; it never repeats the value.
+Secrets are not configured: the file holds paths to them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from pos_engine.config.keys import ADDRESS, BY_NAME, KEYS, PORT_MAX, PREFIX, SECTIONS
+from pos_engine.dialects.registry import DIALECTS
+from pos_engine.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pos_engine.config.keys import Key, Value
+    from pos_engine.values import Language
+
+FILE_NAME: Final = "pos-engine.toml"
+SYSTEM_FILE: Final = Path("/etc/pos-engine") / FILE_NAME
+CONFIG_VARIABLE: Final = "POS_ENGINE_CONFIG"
+FLAG: Final = "flag"
+DEFAULT: Final = "default"
+
+FILE_BYTES_MAX: Final = 65_536
+"""A configuration is a page of text; a larger file is another file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A checked configuration.
+
+    Paths are absolute, times are seconds; `tpdu` and `header` are digits, `None` where the dialect has none.
+    """
+
+    terminal_id: str
+    merchant_id: str
+    operator: str
+    dialect: str
+    production: bool
+    address: str
+    tpdu: str | None
+    header: str | None
+    connect_timeout_s: float
+    answer_timeout_s: float
+    sign_on_age_max_s: float
+    journal: Path
+    keystore: Path
+    wrapping_key: Path
+    reader: Literal["console", "simulated"]
+    pin_pad: Literal["console", "simulated", "none"]
+    card: str | None
+    origins: Mapping[str, str] = field(repr=False)
+    """Where each key's value came from: "flag", an environment variable, a file's path or "default"."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """One place that sets keys: relative paths start from `base`; where it is `textual`, "5" is a number too."""
+
+    origin: str | None
+    base: Path
+    values: Mapping[str, object]
+    textual: bool
+
+    def origin_of(self, key: Key) -> str:
+        return self.origin or key.variable
+
+
+def load(
+    path: Path | str | None = None,
+    *,
+    overrides: Mapping[str, Value] | None = None,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Config:
+    """Find, read and check the configuration; raises `ConfigError`.
+
+    `path` is the file of `--config`, `overrides` the flags by key ("acquirer.address"); `environment` and `folder`
+    stand for the process's own variables and working directory.
+    """
+    environment = os.environ if environment is None else environment
+    folder = (folder or Path.cwd()).absolute()
+    files = [_read(file) for file in _files(path, environment, folder)]
+    flags = _Layer(FLAG, folder, _known(dict(overrides or {}), FLAG), textual=True)
+    layers = [flags, _Layer(None, folder, _variables(environment), textual=True), *files]
+    base = files[0].base if files else folder
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for key in KEYS:
+        values[key.attribute], origins[key.name] = _value(key, layers, base, searched=not files)
+    _settle_framing(values, origins)
+    _refuse_contradictions(values, origins)
+    return Config(**values, origins=MappingProxyType(origins))
+
+
+def template(values: Mapping[str, Value], *, language: Language = "en") -> str:
+    """Write a configuration file: `values` (by key) are set, every other key is a comment. `load` reads it back.
+
+    Raises `ConfigError` for a value that `load` would refuse.
+    """
+    known = _known(dict(values), FLAG)
+    lines = []
+    for section in SECTIONS:
+        lines += ["", f"[{section}]"]
+        for key in (each for each in KEYS if each.section == section):
+            lines.append(f"# {key.help.say(language)}: {key.allowed}")
+            name = key.name.partition(".")[2]
+            if key.name in known:
+                _checked(key, known[key.name], FLAG, textual=False)
+                lines.append(f"{name} = {_toml(known[key.name])}")
+            else:
+                lines.append(f"# {name} = {'' if key.default is None else _toml(key.default)}".rstrip())
+    return "\n".join(lines[1:]) + "\n"
+
+
+def _toml(value: object) -> str:
+    # JSON's strings, numbers and truth values are TOML's, for text without control characters.
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _files(path: Path | str | None, environment: Mapping[str, str], folder: Path) -> Iterator[Path]:
+    """Name the files to read, strongest first: the one that was asked for must be there, the others may."""
+    asked = path if path is not None else environment.get(CONFIG_VARIABLE) or None
+    if asked is not None:
+        yield folder / asked
+    user = environment.get("XDG_CONFIG_HOME") or (f"{environment['HOME']}/.config" if environment.get("HOME") else "")
+    places = [folder / FILE_NAME, *([folder / user / "pos-engine" / FILE_NAME] if user else []), SYSTEM_FILE]
+    for place in places:
+        if _is_there(place) and (asked is None or place.resolve() != (folder / asked).resolve()):
+            yield place
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        # A folder that this user may not enter holds nothing for this user.
+        return False
+
+
+def _read(path: Path) -> _Layer:
+    """Read one file; whatever is wrong with it is a `ConfigError` that names it."""
+    document: dict[str, Any] = {}
+    reason = None
+    try:
+        document = tomllib.loads(_text(path))
+    except OSError as error:
+        hint = f"; {_ADVICE}" if isinstance(error, FileNotFoundError) else ""
+        reason = f"{path}: cannot be read: {(error.strerror or 'not a file').lower()}{hint}"
+    except UnicodeDecodeError:
+        reason = f"{path}: is not UTF-8 text"
+    except tomllib.TOMLDecodeError as error:
+        reason = f"{path}: is not TOML: {error}"
+    except (RecursionError, ValueError):
+        reason = f"{path}: is not a configuration file"
+    if reason is not None:
+        raise ConfigError(reason)
+    return _Layer(str(path), path.parent.absolute(), _known(dict(_flat(document, str(path))), str(path)), textual=False)
+
+
+def _text(path: Path) -> str:
+    # Opened without waiting, because a plain open would wait for ever on a named pipe.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        data = file.read(FILE_BYTES_MAX + 1)
+    if len(data) > FILE_BYTES_MAX:
+        reason = "too large"
+        raise ValueError(reason)
+    return data.decode()
+
+
+_ADVICE: Final = "`pos-engine init --simulated` writes a configuration to try things with"
+
+
+def _flat(document: Mapping[str, object], origin: str) -> Iterator[tuple[str, object]]:
+    """Turn sections of keys into "section.key"; anything else at the top is no configuration."""
+    for section, content in document.items():
+        if section not in SECTIONS:
+            listed = ", ".join(f"[{name}]" for name in SECTIONS)
+            reason = f"{origin}: unknown section or key {section!r}; sections are {listed}"
+            raise ConfigError(reason)
+        if not isinstance(content, dict):
+            reason = f"{origin}: {section} is a section, written [{section}]"
+            raise ConfigError(reason)
+        yield from ((f"{section}.{name}", value) for name, value in content.items())
+
+
+def _known(values: dict[str, object], origin: str) -> Mapping[str, object]:
+    """Refuse keys that do not exist, and name the nearest that does."""
+    for name in values:
+        if name not in BY_NAME:
+            reason = f"{origin}: unknown key {name!r}; {_nearest(name, BY_NAME)}"
+            raise ConfigError(reason)
+    return values
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"keys are {', '.join(known)}"
+
+
+def _variables(environment: Mapping[str, str]) -> Mapping[str, object]:
+    """Collect the environment's keys; a variable that begins like a section's but sets nothing is a mistake."""
+    by_variable = {key.variable: key.name for key in KEYS}
+    ours = tuple(f"{PREFIX}{section.upper()}_" for section in SECTIONS)
+    values: dict[str, object] = {}
+    for name, text in environment.items():
+        if name in by_variable:
+            values[by_variable[name]] = text
+        elif name.startswith(ours):
+            reason = f"environment: {name} sets no key; {_nearest(name, by_variable)}"
+            raise ConfigError(reason)
+    return values
+
+
+def _value(key: Key, layers: Iterable[_Layer], base: Path, *, searched: bool) -> tuple[object, str]:
+    """Take a key from the strongest layer that sets it. `searched` says that no file was found at all."""
+    for layer in layers:
+        if key.name in layer.values:
+            origin = layer.origin_of(key)
+            value = _checked(key, layer.values[key.name], origin, textual=layer.textual)
+            return (layer.base / str(value) if key.type is Path else value), origin
+    if not key.required:
+        return (base / str(key.default) if key.type is Path else key.default), DEFAULT
+    if searched:
+        reason = f"there is no {FILE_NAME} here, and {key.name} is not set otherwise; {_ADVICE}"
+        raise ConfigError(reason)
+    reason = f"{key.name} is not set: {key.help.en}; allowed: {key.allowed}; the configuration is in {base}"
+    raise ConfigError(reason)
+
+
+def _checked(key: Key, value: object, origin: str, *, textual: bool) -> object:
+    """Return the value in the key's type, or refuse it without repeating it."""
+    given = _from_text(key, value) if textual and isinstance(value, str) else value
+    if key.type is bool:
+        good = isinstance(given, bool)
+    elif key.bounds is not None:
+        good = isinstance(given, int | float) and not isinstance(given, bool)
+        good = good and key.bounds[0] <= float(given) <= key.bounds[1]  # type: ignore[arg-type]  # checked one line above
+    else:
+        good = isinstance(given, str) and _fits(key, given)
+    if not good:
+        raise _refused(key, origin, f"allowed: {key.allowed}")
+    return float(given) if key.type is float else given  # type: ignore[arg-type]  # a number, checked above
+
+
+def _from_text(key: Key, text: str) -> object:
+    """Read what an environment variable says; what it cannot be comes back as text, and is refused as such."""
+    if key.type is bool:
+        return {"true": True, "false": False}.get(text.lower(), text)
+    if key.type is float:
+        return float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) else text
+    return text
+
+
+def _fits(key: Key, text: str) -> bool:
+    if key.choices:
+        return text in key.choices
+    if key.type is Path:
+        return bool(text) and text.isprintable()
+    if key.pattern is None or re.fullmatch(key.pattern, text) is None:
+        return False
+    address = ADDRESS.fullmatch(text) if key.attribute == "address" else None
+    return address is None or 1 <= int(address["port"]) <= PORT_MAX
+
+
+def _refused(key: Key, origin: str, why: str) -> ConfigError:
+    return ConfigError(f"{origin}: {key.name}: {why}")
+
+
+def _settle_framing(values: dict[str, Any], origins: Mapping[str, str]) -> None:
+    """Fill in the dialect's TPDU and header, and refuse ones that it cannot have."""
+    dialect = DIALECTS[values["dialect"]]
+    digits = sum(column.width for column in dialect.header.columns) if dialect.header is not None else 0
+    widths = {"tpdu": 10 if dialect.tpdu_default is not None else 0, "header": digits}
+    usual = {"tpdu": dialect.tpdu_default, "header": dialect.header_default or None}
+    for name, width in widths.items():
+        given = values[name]
+        if given is None:
+            values[name] = usual[name]
+        elif len(given) != width:
+            key = BY_NAME[f"acquirer.{name}"]
+            why = f"dialect {dialect.name} has {f'one of {width} digits' if width else 'none'}"
+            raise _refused(key, origins[key.name], why)
+
+
+def _refuse_contradictions(values: Mapping[str, Any], origins: Mapping[str, str]) -> None:
+    """Refuse keys that make no sense together."""
+    reader, card = values["reader"], values["card"]
+    faults = {
+        "peripherals.card": 'goes with peripherals.reader = "simulated", and only with it'
+        if (reader == "simulated") != (card is not None)
+        else "",
+        "peripherals.pin_pad": 'a simulated one needs peripherals.reader = "simulated", because the PIN is the card\'s'
+        if values["pin_pad"] == "simulated" and reader != "simulated"
+        else "",
+        "terminal.production": f"true is refused: {'; '.join(_not_for_production(values))}"
+        if values["production"]
+        else "",
+    }
+    for name, fault in faults.items():
+        if fault:
+            # What is missing stands nowhere; then the place that makes it necessary is named.
+            place = origins[name] if origins[name] != DEFAULT else origins["peripherals.reader"]
+            raise _refused(BY_NAME[name], place, fault)
+
+
+def _not_for_production(values: Mapping[str, Any]) -> Iterator[str]:
+    """Say what keeps this configuration from real money. While there is no TLS, something always does."""
+    yield "the link has no verified TLS, which a linear MAC cannot do without"
+    yield "the terminal master key is in a software keystore"
+    if values["reader"] == "console":
+        yield "card numbers would be keyed on the console"
+    if values["reader"] == "simulated":
+        yield "the card reader is simulated"
+    if values["pin_pad"] != "none":
+        yield f"the PIN pad is {'the console' if values['pin_pad'] == 'console' else 'simulated'}"

@@ -1,0 +1,201 @@
+"""Every key of the configuration, as a table: its type, what it may be, its default, what it is for.
+
+A key exists only where two deployments differ: an acquirer's facts live in its dialect, bounds in `limits`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pos_engine import limits
+from pos_engine.dialects.registry import DIALECTS
+from pos_engine.values import Text
+
+PREFIX: Final = "POS_ENGINE_"
+"""How the environment's variables begin."""
+
+Value = str | bool | float
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key: `name` is "section.key", `type` one of str, bool, float and Path.
+
+    Without a default it is required, or the dialect decides, or it stays empty.
+    """
+
+    name: str
+    attribute: str
+    help: Text
+    type: type = str
+    default: Value | None = None
+    required: bool = False
+    choices: tuple[str, ...] = ()
+    bounds: tuple[float, float] | None = None
+    """Smallest and largest number of seconds."""
+    pattern: str | None = None
+    form: str = ""
+    """What `pattern` allows, in words."""
+
+    @property
+    def section(self) -> str:
+        """The section's name."""
+        return self.name.partition(".")[0]
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return PREFIX + self.name.upper().replace(".", "_")
+
+    @property
+    def allowed(self) -> str:
+        """What it may be, in words."""
+        if self.choices:
+            return " or ".join(f'"{choice}"' for choice in self.choices)
+        if self.bounds is not None:
+            return f"{self.bounds[0]:g} to {self.bounds[1]:g} seconds"
+        return "true or false" if self.type is bool else self.form
+
+
+PORT_MAX: Final = 65_535
+ADDRESS: Final = re.compile(r"tcp://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>[0-9]{1,5})")
+_A_PATH: Final = "a path, relative to the configuration's folder"
+
+KEYS: Final = (
+    Key(
+        "terminal.id",
+        "terminal_id",
+        Text("terminal id, field 41", "终端号, 41域"),
+        required=True,
+        pattern="[ -~]{8}",
+        form="8 printable ASCII characters",
+    ),
+    Key(
+        "terminal.merchant",
+        "merchant_id",
+        Text("merchant id, field 42", "商户号, 42域"),
+        required=True,
+        pattern="[ -~]{15}",
+        form="15 printable ASCII characters",
+    ),
+    Key(
+        "terminal.operator",
+        "operator",
+        Text("operator number, field 63", "操作员号, 63域"),
+        default="01",
+        pattern="[0-9]{2}",
+        form="two digits in quotes",
+    ),
+    Key(
+        "terminal.dialect",
+        "dialect",
+        Text("how the acquirer speaks", "收单机构报文规范"),
+        default="unionpay",
+        choices=tuple(DIALECTS),
+    ),
+    Key(
+        "terminal.production",
+        "production",
+        Text("real money: refuses whatever is only for trials", "生产环境: 拒绝仅供测试的部件"),
+        type=bool,
+        default=False,
+    ),
+    Key(
+        "acquirer.address",
+        "address",
+        Text("where the acquirer listens", "收单主机地址"),
+        default="tcp://127.0.0.1:9583",
+        pattern=ADDRESS.pattern,
+        form="tcp://host:port, the port 1 to 65535, an IPv6 address in brackets",
+    ),
+    Key(
+        "acquirer.tpdu",
+        "tpdu",
+        Text("TPDU of requests; without it the dialect's", "请求TPDU, 缺省取自报文规范"),
+        pattern="60[0-9]{8}",
+        form="ten digits in quotes, the first two 60",
+    ),
+    Key(
+        "acquirer.header",
+        "header",
+        Text("message header of requests; without it the dialect's", "请求报文头, 缺省取自报文规范"),
+        pattern="(?:[0-9]{2})+",
+        form="in quotes, as many digits as the dialect's header has",
+    ),
+    Key(
+        "acquirer.connect_timeout_s",
+        "connect_timeout_s",
+        Text("seconds until a connection attempt is given up", "连接超时(秒)"),
+        type=float,
+        default=limits.CONNECT_TIMEOUT_S,
+        bounds=(0.1, 120),
+    ),
+    Key(
+        "acquirer.answer_timeout_s",
+        "answer_timeout_s",
+        Text("seconds until silence is silence", "应答超时(秒)"),
+        type=float,
+        default=limits.ANSWER_TIMEOUT_S,
+        bounds=(0.1, 300),
+    ),
+    Key(
+        "session.sign_on_age_max_s",
+        "sign_on_age_max_s",
+        Text("seconds after which a new sign-on is due", "签到有效期(秒)"),
+        type=float,
+        default=limits.SIGN_ON_AGE_MAX_S,
+        bounds=(60, 7 * 24 * 3600),
+    ),
+    Key(
+        "storage.journal",
+        "journal",
+        Text("the journal", "交易流水文件"),
+        type=Path,
+        default="journal.db",
+        form=_A_PATH,
+    ),
+    Key(
+        "storage.keystore",
+        "keystore",
+        Text("the sealed terminal master key", "密钥库文件"),
+        type=Path,
+        default="keystore.json",
+        form=_A_PATH,
+    ),
+    Key(
+        "storage.wrapping_key",
+        "wrapping_key",
+        Text("the file whose 32 bytes open the keystore", "密钥库封装密钥文件"),
+        type=Path,
+        default="wrapping.key",
+        form=_A_PATH,
+    ),
+    Key(
+        "peripherals.reader",
+        "reader",
+        Text("where cards come from", "读卡器"),
+        default="console",
+        choices=("console", "simulated"),
+    ),
+    Key(
+        "peripherals.pin_pad",
+        "pin_pad",
+        Text("where PINs come from", "密码键盘"),
+        default="console",
+        choices=("console", "simulated", "none"),
+    ),
+    Key(
+        "peripherals.card",
+        "card",
+        Text('the simulated card; only with reader = "simulated"', '模拟卡名称, 仅用于 reader = "simulated"'),
+        pattern="[a-z0-9][a-z0-9-]{0,31}",
+        form="the name of a simulated card (`pos-engine acquirer cards` lists them)",
+    ),
+)
+"""Every key there is, section by section."""
+
+BY_NAME: Final = {key.name: key for key in KEYS}
+SECTIONS: Final = tuple(dict.fromkeys(key.section for key in KEYS))

@@ -1,0 +1,98 @@
+"""The issuer's part: which card was presented, whether it may pay, whether the PIN is right.
+
+Decided where sources are silent: a card that has a PIN needs it for a sale, and a sale without one is declined with 55
+but not counted as a try. The third wrong PIN answers 38, everything after it 75, the right PIN too. A block that cannot
+be read (99) is no try. A refund gives money back to the card that paid, so neither PIN, expiry nor a list is looked at.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pos_engine.crypto import des
+from pos_engine.crypto.pinblock import read_format0, read_format0_zero_pan
+from pos_engine.errors import KeyFault, UsageError
+from pos_engine.values import Pan, Track2
+from simulators.acquirer.codes import Code
+from simulators.ledger import card_account
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from pos_engine.values import KeyBytes
+    from pos_engine.wire.message import Message
+    from simulators.cards import SimulatedCard
+    from simulators.ledger import Ledger
+
+PIN_TRIES_MAX: Final = 3
+WITHOUT_PAN: Final = "1"
+"""First digit of field 53: the PIN block was made without the card number."""
+
+
+class Issuer:
+    """The cards, and how often each was tried with a wrong PIN."""
+
+    def __init__(self, cards: Iterable[SimulatedCard], ledger: Ledger) -> None:
+        """Open an account for each card."""
+        self._ledger = ledger
+        self._cards: dict[Pan, SimulatedCard] = {}
+        self._wrong_pins: dict[str, int] = {}
+        for card in cards:
+            self._cards[card.pan] = card
+            ledger.open_account(card_account(card.name), card.balance_minor)
+
+    def named(self, name: str) -> SimulatedCard | None:
+        """Look a card up by its name in the ledger."""
+        return next((card for card in self._cards.values() if card.name == name), None)
+
+    def identify(self, request: Message) -> SimulatedCard | Code:
+        """Find the card a request presents, by number or by track; the code says why not."""
+        number, track = request.get(2), request.get(35)
+        try:
+            presented = {Pan(number)} if number is not None else set()
+            presented |= {Track2(track).pan} if track is not None else set()
+        except UsageError:
+            return Code.UNKNOWN_CARD
+        if len(presented) != 1:
+            return Code.FORMAT_ERROR
+        return self._cards.get(presented.pop(), Code.UNKNOWN_CARD)
+
+    def authorise(self, card: SimulatedCard, request: Message, pin_key: KeyBytes, today: datetime) -> str:
+        """Decide whether a card pays the amount of a request; returns field 39."""
+        if card.refusal is not None:
+            return card.refusal
+        if card.expiry < today.strftime("%y%m") or request.get(14, card.expiry) != card.expiry:
+            return Code.EXPIRED_CARD
+        refused = self._check_pin(card, request, pin_key)
+        if refused is not None:
+            return refused
+        enough = self._ledger.balance(card_account(card.name)) >= int(request[4])
+        return Code.APPROVED if enough else Code.NOT_ENOUGH_MONEY
+
+    def _check_pin(self, card: SimulatedCard, request: Message, pin_key: KeyBytes) -> Code | None:
+        block = request.get(52)
+        if block is None:
+            return None if card.pin is None else Code.WRONG_PIN
+        pin = _read_pin(bytes.fromhex(block), request.get(53, ""), card.pan, pin_key)
+        if pin is None:
+            return Code.UNREADABLE_PIN
+        if card.pin is None:
+            return None
+        if self._wrong_pins.get(card.name, 0) >= PIN_TRIES_MAX:
+            return Code.PIN_BLOCKED
+        if pin == card.pin:
+            self._wrong_pins[card.name] = 0
+            return None
+        self._wrong_pins[card.name] = self._wrong_pins.get(card.name, 0) + 1
+        last = self._wrong_pins[card.name] == PIN_TRIES_MAX
+        return Code.LAST_PIN_TRY_WRONG if last else Code.WRONG_PIN
+
+
+def _read_pin(encrypted: bytes, security: str, pan: Pan, pin_key: KeyBytes) -> str | None:
+    """Return the PIN in clear, or `None` when the block does not read under this key and card number."""
+    block = des.decrypt_ecb(pin_key, encrypted)
+    try:
+        return read_format0_zero_pan(block) if security.startswith(WITHOUT_PAN) else read_format0(block, pan)
+    except KeyFault:
+        return None

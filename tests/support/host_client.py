@@ -1,0 +1,225 @@
+"""A terminal reduced to what a test of the host needs: it builds, seals and checks messages, and decides nothing."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from pos_engine.clock import ManualClock
+from pos_engine.crypto import des, mac
+from pos_engine.crypto.keys import KeyUsage, unwrap
+from pos_engine.crypto.pinblock import format0
+from pos_engine.dialects.base import Draft, Kind, OriginalRef, Packet, pack, unpack
+from pos_engine.dialects.unionpay import UNIONPAY
+from pos_engine.framing.length import LengthFramer
+from pos_engine.framing.tpdu import Tpdu
+from pos_engine.values import Amount, Card, Identity
+from pos_engine.wire.message import Message
+from simulators.acquirer import Acquirer, Reply, terminal_master_key
+from simulators.cards import CARDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pos_engine.crypto.des import BlockCipher
+    from pos_engine.values import KeyBytes
+    from simulators.cards import SimulatedCard
+
+TID = "T0000001"
+MID = "M00000000000001"
+TPDU = Tpdu("0003", "0001")
+HEADER = "603100310000"
+EVERYDAY = CARDS["everyday"]
+PIN = "123456"
+WAIT_S = 10.0
+
+
+class HostClient:
+    """One terminal at the other end of `exchange`, which carries a payload there and brings the answer, if any."""
+
+    def __init__(self, exchange: Callable[[bytes], bytes | None], tid: str = TID, merchant: str = MID) -> None:
+        """Begin without keys, in the first batch."""
+        self._exchange = exchange
+        self.identity = Identity(tid, merchant)
+        self.batch = "000001"
+        self.pin_key: KeyBytes | None = None
+        self.mac_key: BlockCipher | None = None
+        self._stan = 0
+
+    def next_stan(self) -> str:
+        """Take the next number."""
+        self._stan += 1
+        return f"{self._stan:06d}"
+
+    def sign_on(self) -> Message:
+        """Sign on, and take keys and batch when they are offered."""
+        row = UNIONPAY.kinds[Kind.SIGN_ON]
+        answer = self.send(Message(row.mti, UNIONPAY.compose(self._draft(row.kind, self.next_stan()))), sealed=False)
+        assert answer is not None
+        if 62 in answer:
+            keys = {key.usage: key for key in UNIONPAY.read_keys(answer)}
+            tmk = terminal_master_key(self.identity.terminal)
+            self.pin_key = unwrap(tmk, keys[KeyUsage.PIN])
+            self.mac_key = des.BlockCipher(unwrap(tmk, keys[KeyUsage.MAC]))
+            self.batch = UNIONPAY.read_batch(answer) or self.batch
+        return answer
+
+    def sale(
+        self,
+        amount_minor: int,
+        card: SimulatedCard = EVERYDAY,
+        *,
+        pin: str | None = PIN,
+        stan: str | None = None,
+        keyed: bool = False,
+    ) -> Message:
+        """Compose a sale."""
+        presented = Card.keyed(card.pan.reveal(), card.expiry) if keyed else card.card
+        draft = self._draft(Kind.SALE, stan or self.next_stan(), amount_minor, presented, self.pin_block(pin, card))
+        return Message("0200", UNIONPAY.compose(draft))
+
+    def refund(
+        self,
+        amount_minor: int,
+        original: OriginalRef,
+        card: SimulatedCard = EVERYDAY,
+        *,
+        stan: str | None = None,
+    ) -> Message:
+        """Compose a refund."""
+        draft = self._draft(Kind.REFUND, stan or self.next_stan(), amount_minor, card.card, None, original)
+        return Message("0220", UNIONPAY.compose(draft))
+
+    def reversal(self, request: Message, reason: str = "98") -> Message:
+        """Compose the reversal of a request."""
+        return UNIONPAY.compose_reversal(request, reason, None, None)
+
+    def pin_block(self, pin: str | None, card: SimulatedCard = EVERYDAY) -> bytes | None:
+        """Encrypt a PIN."""
+        if pin is None or self.pin_key is None:
+            return None
+        return des.encrypt_ecb(self.pin_key, format0(pin, card.pan))
+
+    def payload(self, message: Message, *, sealed: bool = True) -> bytes:
+        """Return a frame's payload."""
+        seal = self._mac if sealed and self.mac_key is not None else None
+        return pack(UNIONPAY, message, tpdu=TPDU, header=HEADER, mac=seal).encode()
+
+    def send(self, message: Message, *, sealed: bool = True) -> Message | None:
+        """Send a request and return the answer, `None` where there was none; addresses are checked on the way."""
+        packet = self.send_bytes(self.payload(message, sealed=sealed))
+        return None if packet is None else packet.message
+
+    def send_bytes(self, payload: bytes) -> Packet | None:
+        """Send bytes and return the answer taken apart."""
+        data = self._exchange(payload)
+        if data is None:
+            return None
+        packet = unpack(UNIONPAY, data)
+        assert (packet.tpdu, packet.header) == (TPDU.swapped(), HEADER)
+        return packet
+
+    def ask(self, message: Message) -> str:
+        """Send a request and return the response code; an answer that has a MAC must have the right one."""
+        packet = self.send_bytes(self.payload(message))
+        assert packet is not None
+        if 64 in packet.message:
+            assert self.proves(packet)
+        return packet.message[39]
+
+    def proves(self, packet: Packet) -> bool:
+        """Whether an answer's MAC is made with this terminal's key."""
+        return bytes.fromhex(packet.message.get(64, "")) == self._mac(packet.mac_input())
+
+    def original(self, request: Message, answer: Message) -> OriginalRef:
+        """Name an approved sale, for a refund."""
+        return OriginalRef(self.batch, request[11], answer[13], answer[37])
+
+    def _mac(self, covered: bytes) -> bytes:
+        assert self.mac_key is not None
+        return mac.compute("unionpay-ecb", self.mac_key, covered)
+
+    def _draft(
+        self,
+        kind: Kind,
+        stan: str,
+        amount_minor: int | None = None,
+        card: Card | None = None,
+        pin_block: bytes | None = None,
+        original: OriginalRef | None = None,
+    ) -> Draft:
+        return Draft(
+            row=UNIONPAY.kinds[kind],
+            identity=self.identity,
+            stan=stan,
+            batch=self.batch,
+            amount=None if amount_minor is None else Amount(amount_minor),
+            card=card,
+            pin_block=pin_block,
+            original=original,
+        )
+
+
+def counting_entropy() -> Callable[[int], bytes]:
+    """Bytes that are different each time and the same in each run."""
+    count = 0
+
+    def entropy(size: int) -> bytes:
+        nonlocal count
+        count += 1
+        return bytes((count * 37 + place * 11) % 256 for place in range(size))
+
+    return entropy
+
+
+class Bench:
+    """A host without a link: what a client sends is handled at once, and every reply is kept."""
+
+    def __init__(self, *, cards: Iterable[SimulatedCard] = tuple(CARDS.values()), remembers: bool = True) -> None:
+        """Start with a new host."""
+        self.clock = ManualClock()
+        self.acquirer = Acquirer(entropy=counting_entropy(), cards=cards, remembers_unknown_reversals=remembers)
+        self.replies: list[Reply] = []
+
+    def exchange(self, payload: bytes) -> bytes | None:
+        """Handle one payload."""
+        reply = self.acquirer.handle(payload, self.clock.now())
+        self.replies.append(reply)
+        return reply.data
+
+    def client(self, tid: str = TID, merchant: str = MID) -> HostClient:
+        """Return a terminal that has not signed on."""
+        return HostClient(self.exchange, tid, merchant)
+
+    def signed_on(self, tid: str = TID, merchant: str = MID) -> HostClient:
+        """Return a terminal that has signed on."""
+        client = self.client(tid, merchant)
+        assert client.sign_on()[39] == "00"
+        return client
+
+
+class Line:
+    """A TCP connection to a host."""
+
+    def __init__(self, port: int) -> None:
+        """Connect."""
+        self.socket = socket.create_connection(("127.0.0.1", port), WAIT_S)
+        self._framer = LengthFramer()
+
+    def close(self) -> None:
+        """Disconnect."""
+        self.socket.close()
+
+    def exchange(self, payload: bytes) -> bytes | None:
+        """Send a payload and wait for the answer; `None` when the host closes instead."""
+        self.socket.sendall(self._framer.send(payload))
+        return self.receive()
+
+    def receive(self) -> bytes | None:
+        """Wait for one payload; `None` at the end of the connection."""
+        while data := self.socket.recv(4096):
+            frames = self._framer.receive(data, 0.0).frames
+            if frames:
+                (frame,) = frames
+                return frame
+        return None

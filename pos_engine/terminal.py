@@ -6,6 +6,7 @@ is a returned value; an exception means that nothing was sent for this call, or 
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
@@ -13,7 +14,7 @@ from pos_engine.assembly import assemble
 from pos_engine.config import Config, load
 from pos_engine.crypto.keys import show
 from pos_engine.dialects.base import Kind, Verdict
-from pos_engine.errors import KeyFault, NoAnswer, NotSent, NotSignedOn, PosError
+from pos_engine.errors import JournalFault, KeyFault, NoAnswer, NotSent, NotSignedOn, PosError
 from pos_engine.flow.drive import drive
 from pos_engine.flow.outcomes import Approved, Declined, InDoubt, Line, Outcome, line_of, outcome_of
 from pos_engine.flow.plan import DutyKind, expendable, owed, plan
@@ -128,6 +129,9 @@ class Terminal:
     def close(self) -> None:
         """Close link, journal and keystore; more than once does no harm. What is owed stays in the journal."""
         self._performer.link.close()
+        with contextlib.suppress(JournalFault):
+            # A program that runs one transaction and ends never ticks; what it need not keep goes with it.
+            self._shred()
         self._performer.journal.close()
         self._performer.keystore.close()
 

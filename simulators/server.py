@@ -8,6 +8,7 @@ read its answers is not read.
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from concurrent.futures import Future
 from contextlib import suppress
@@ -36,6 +37,9 @@ FRAME_TIMEOUT_S: Final = 30.0
 
 STOP_TIMEOUT_S: Final = 2.0
 """Seconds for answers on their way to leave when the server stops; then connections are cut."""
+
+SEND_BUFFER_BYTES: Final = 65_536
+"""Answers the kernel keeps for a connection: left alone, it lets megabytes pile up for a peer that does not read."""
 
 BACKLOG: Final = 1024
 """Connections the kernel holds for us: a test may open thousands at once."""
@@ -113,15 +117,10 @@ class _House:
             self._empty.set()
 
     async def close(self) -> None:
-        """Let what is being sent leave, then cut what is left."""
+        """Let what is being sent leave, and wait for it; every connection sees to it that this ends."""
         self._closing = True
         for connection in tuple(self._connections):
             connection.close()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STOP_TIMEOUT_S):
-                await self._empty.wait()
-        for connection in tuple(self._connections):
-            connection.abort()
         await self._empty.wait()
 
 
@@ -131,12 +130,14 @@ class _Connection(asyncio.Protocol):
     def __init__(self, house: _House) -> None:
         self._house = house
         self._framer = LengthFramer()
-        self._transport: asyncio.Transport | None = None
-        self._frame_timer: asyncio.TimerHandle | None = None
+        self._transport: asyncio.Transport
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # asyncio types the argument more widely than a stream server ever calls this with.
         self._transport = cast("asyncio.Transport", transport)
+        line = transport.get_extra_info("socket")
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         self._house.enter(self)
 
     def data_received(self, data: bytes) -> None:
@@ -159,29 +160,25 @@ class _Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         # A peer that does not read must not make us remember its answers.
-        if self._transport is not None:
-            self._transport.pause_reading()
+        self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+        self._transport.resume_reading()
 
     def close(self) -> None:
         """Let the answers that are on their way leave, but not for long."""
         self._stop_timer()
-        if self._transport is not None:
-            self._transport.close()
-            self._frame_timer = asyncio.get_running_loop().call_later(STOP_TIMEOUT_S, self.abort)
+        self._transport.close()
+        self._timer = asyncio.get_running_loop().call_later(STOP_TIMEOUT_S, self.abort)
 
     def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+        self._transport.abort()
 
     def _answer(self, frame: bytes) -> bool:
         """Handle one request; whether the connection goes on."""
         reply = self._house.acquirer.handle(frame, self._house.clock.now())
         self._house.tell(reply.event)
-        if reply.data is not None and self._transport is not None:
+        if reply.data is not None:
             self._transport.write(self._framer.send(reply.data))
         if reply.fate is Fate.CLOSE:
             self.close()
@@ -191,13 +188,13 @@ class _Connection(asyncio.Protocol):
         """Start the time a frame has with its first byte; later bytes do not extend it."""
         if completed or not self._framer.pending:
             self._stop_timer()
-        if self._framer.pending and self._frame_timer is None:
-            self._frame_timer = asyncio.get_running_loop().call_later(FRAME_TIMEOUT_S, self.abort)
+        if self._framer.pending and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FRAME_TIMEOUT_S, self.abort)
 
     def _stop_timer(self) -> None:
-        if self._frame_timer is not None:
-            self._frame_timer.cancel()
-            self._frame_timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 class BackgroundServer:

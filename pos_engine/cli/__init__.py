@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import re
 import sys
 from typing import TYPE_CHECKING, Final
@@ -87,7 +88,7 @@ def root(context: click.Context) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave the process with its exit code."""
-    sys.exit(_run(arguments))
+    sys.exit(_flushed(_run(arguments)))
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -111,6 +112,16 @@ def _run(arguments: Sequence[str] | None) -> int:
         return ended if isinstance(ended, int) else Exit.DONE
     click.echo(f"{PROGRAM}: {problem}", err=True)
     return Exit.USAGE
+
+
+def _flushed(code: int) -> int:
+    """Write out what is still held; where that fails, keep the interpreter from failing at it again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return code or Exit.INTERNAL
+    return code
 
 
 def _one_line(text: str) -> str:

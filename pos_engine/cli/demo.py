@@ -42,26 +42,27 @@ INTRODUCTION: Final = Text(
     "money. Between them is TCP, and nothing else. They speak ISO 8583: each message has a type (the MTI, four "
     "digits) and numbered fields. Card numbers are masked here, PINs and keys are never shown. Whatever the terminal "
     "is about to send, it writes into its journal on disk first.",
-    "本机上有两个程序: 商户的支付终端和收单主机, 两者之间只有TCP连接. 双方使用ISO 8583: 每条报文有四位数字的消息类型(MTI)"
-    "和编号的域. 卡号已屏蔽, 密码与密钥从不显示. 终端发送任何请求之前, 先将其写入磁盘流水.",
+    "本机上有两个程序: 商户的支付终端和收单主机, 两者之间只有TCP连接. "
+    "双方使用ISO 8583: 每条报文有四位数字的消息类型(MTI)和编号的域. "
+    "卡号已屏蔽, 密码与密钥从不显示. 终端发送任何请求之前, 先将其写入磁盘流水.",
 )
 SIGN_ON: Final = Text(
-    "The terminal signs on: it tells who it is and receives fresh working keys, wrapped under the master key that both "
-    "sides hold. It believes them only when their check values fit.",
+    "The terminal signs on: it tells who it is and receives fresh working keys, wrapped under the master key that "
+    "both sides hold. It believes them only when their check values fit.",
     "终端签到: 表明身份, 取得以主密钥加密的新工作密钥; 校验值相符才会启用.",
 )
 SALE: Final = Text(
-    "A customer pays 12.34. The PIN travels encrypted (field 52), and a code over the whole message (the MAC, field 64) "
-    "shows the host that nobody changed it. The answer carries a MAC too.",
-    "顾客支付12.34元. 密码加密传送(52域), 报文鉴别码(MAC, 64域)证明报文未被改动; 应答同样带有MAC.",
+    "A customer pays 12.34. The PIN travels encrypted (field 52), and a code over the whole message (the MAC, "
+    "field 64) shows the host that it comes from a holder of the key. The answer carries a MAC too.",
+    "顾客支付12.34元. 密码加密传送(52域), 报文鉴别码(MAC, 64域)证明报文出自持有密钥的一方; 应答同样带有MAC.",
 )
 REFUND: Final = Text(
     "The customer returns something worth 2.34. The refund names the sale it belongs to (fields 37 and 61).",
     "顾客退货2.34元. 退货报文指明原交易(37域与61域).",
 )
 LOSS: Final = Text(
-    "Another customer pays 9.96. The host books it, then the link breaks before the answer arrives. The terminal cannot "
-    "know whether money moved, and says so instead of guessing.",
+    "Another customer pays 9.96. The host books it, then the link breaks before the answer arrives. The terminal "
+    "cannot know whether money moved, and says so instead of guessing.",
     "另一位顾客支付9.96元. 主机已记账, 但应答到达之前线路中断. 终端无法知道是否扣款, 它如实说明, 而不猜测.",
 )
 REVERSAL: Final = Text(
@@ -70,7 +71,9 @@ REVERSAL: Final = Text(
     "磁盘流水记得未了结的交易, 断电也不会丢失. 终端在发送其他任何请求之前先冲正: 相同的流水号(11域), 39域为冲正原因.",
 )
 BOOKS: Final = Text("Both ends compare their books, trace number by trace number.", "双方按流水号逐笔对账.")
-AGREED: Final = Text("The books agree to the cent: nothing was lost, nothing was taken twice.", "账目一分不差: 没有丢失, 没有重复扣款.")
+AGREED: Final = Text(
+    "The books agree to the cent: nothing was lost, nothing was taken twice.", "账目一分不差: 没有丢失, 没有重复扣款."
+)
 DIFFERED: Final = Text("The books differ.", "账目不符.")
 
 

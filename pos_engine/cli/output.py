@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from pos_engine.dialects.base import Kind
 from pos_engine.values import Amount, Text
 
 if TYPE_CHECKING:
@@ -139,6 +140,8 @@ def outcome_json(outcome: Outcome) -> dict[str, object]:
 _APPROVED: Final = Text("APPROVED", "批准")
 _DECLINED: Final = Text("DECLINED", "拒绝")
 _IN_DOUBT: Final = Text("IN DOUBT", "结果未知")
+_APPROVED_AS: Final = {Kind.SIGN_ON: Text("SIGNED ON", "签到成功"), Kind.REVERSAL: Text("REVERSED", "已冲正")}
+"""Approvals that say more than approved."""
 _STAN: Final = Text("STAN", "流水号")
 _RRN: Final = Text("RRN", "参考号")
 _CARD: Final = Text("card", "卡号")
@@ -148,7 +151,7 @@ def outcome_line(outcome: Outcome, language: Language) -> str:
     """Return an outcome in one line; `outcome_advice` has the rest."""
     from pos_engine.flow.outcomes import Approved, Declined, InDoubt
 
-    titles = {Approved: _APPROVED, Declined: _DECLINED, InDoubt: _IN_DOUBT}
+    titles = {Approved: _APPROVED_AS.get(outcome.kind, _APPROVED), Declined: _DECLINED, InDoubt: _IN_DOUBT}
     found_by = {
         _STAN: outcome.stan,
         _RRN: outcome.rrn if isinstance(outcome, Approved) else None,

@@ -109,7 +109,11 @@ class Stage:
         size = len(packet.encode())
         self._print(f"   {message.mti}  {title}{way[1]}   {way[0]}, {size} {say(BYTES)}", bold=True)
         for field in rows(message, DIALECT.spec, DIALECT.layouts, self._output.language):
-            self._print(f"        {field.key:>2}  {_padded(field.name, 44)} {self._explained(field.key, field.shown)}")
+            meaning = DIALECT.explain(message, int(field.key))
+            words = f"  ({say(meaning)})" if meaning is not None else ""
+            self._print(f"        {field.key:>2}  {_padded(field.name, 44)} {field.shown}{words}")
+            for part in field.children:
+                self._print(f"            {_padded(f'{part.key} {part.name}', 42)} {part.shown}")
 
     def books(self, text: Text, lines: list[tuple[Line, int]], verdict: Text) -> None:
         """Show both books side by side."""
@@ -131,14 +135,6 @@ class Stage:
         """Print the one object of `--json`."""
         if self._output.as_json:
             self._output.json({"acts": self._acts, "books": self._books, "agree": agree})
-
-    def _explained(self, key: str, value: str) -> str:
-        """Add to a value what a newcomer cannot know: yuan for field 4, the meaning of field 39."""
-        if key == "4" and value.isdigit():
-            return f"{value}  ({Amount(int(value))})"
-        if key == "39":
-            return f"{value}  ({self._output.say(DIALECT.meaning(value).meaning)})"
-        return value
 
     def _prose(self, text: Text) -> None:
         said = self._output.say(text)

@@ -69,7 +69,8 @@ def init(
     files.refuse_overwriting()
     key = _simulated_key(str(values["terminal.id"])) if simulated else _asked_key()
     check_value = files.write(text, key)
-    _tell_what_next(output, files, check_value, simulated=simulated)
+    port = (address or "").rpartition(":")[2] or str(DEFAULT_PORT)
+    _tell_what_next(output, files, check_value, host_port=port if simulated else None)
     return Exit.DONE
 
 
@@ -148,7 +149,7 @@ def _asked_key() -> KeyBytes:
         first = getpass.getpass("Terminal master key in hex, or its first part: ")
         lines = [first, getpass.getpass("Second part (enter when that was the whole key): ")]
     else:
-        lines = sys.stdin.read(_KEY_CHARACTERS_MAX).splitlines()
+        lines = sys.stdin.buffer.read(_KEY_CHARACTERS_MAX).decode("latin-1").splitlines()
     parts = [_key_part("".join(line.split())) for line in lines if line.strip()]
     return _combined(parts)
 
@@ -185,13 +186,14 @@ _NEXT: Final = Text("next, each in its own window:", "下一步, 分别在两个
 _NEXT_REAL: Final = Text("next, when the check value is right:", "校验值无误后, 下一步:")
 
 
-def _tell_what_next(output: Output, files: _Files, check_value: str, *, simulated: bool) -> None:
+def _tell_what_next(output: Output, files: _Files, check_value: str, *, host_port: str | None) -> None:
+    """Tell what was written and which commands come next; `host_port` is a simulated host's, `None` without one."""
     program = "python -m pos_engine" if Path(sys.argv[0]).name == "__main__.py" else "pos-engine"
     here = files.folder == Path.cwd()
     config = "" if here else f" --config {shlex.quote(str(files.config))}"
-    port = "" if files.port == DEFAULT_PORT else f" --port {files.port}"
+    port = "" if host_port == str(DEFAULT_PORT) else f" --port {host_port}"
     trial = [f"{program} acquirer{port}", f"{program} sale 12.34{config}"]
-    commands = trial if simulated else [f"{program} sign-on{config}"]
+    commands = [f"{program} sign-on{config}"] if host_port is None else trial
     if output.as_json:
         written = {"config": files.config, "keystore": files.keystore, "wrapping_key": files.wrapping_key}
         paths = {name: str(path) for name, path in written.items()}
@@ -200,7 +202,7 @@ def _tell_what_next(output: Output, files: _Files, check_value: str, *, simulate
     for path in (files.config, files.keystore, files.wrapping_key):
         output.line(f"{output.say(_WROTE)} {path}")
     output.line(f"{output.say(_CHECK_VALUE)}: {check_value}")
-    output.line(output.say(_NEXT if simulated else _NEXT_REAL))
+    output.line(output.say(_NEXT_REAL if host_port is None else _NEXT))
     for each in commands:
         output.line(f"  {each}")
 

@@ -245,16 +245,12 @@ def _value(key: Key, layers: Iterable[_Layer], base: Path, *, searched: bool) ->
 def _checked(key: Key, value: object, origin: str, *, textual: bool) -> object:
     """Return the value in the key's type, or refuse it without repeating it."""
     given = _from_text(key, value) if textual and isinstance(value, str) else value
-    if key.type is bool:
-        good = isinstance(given, bool)
-    elif key.bounds is not None:
-        good = isinstance(given, int | float) and not isinstance(given, bool)
-        good = good and key.bounds[0] <= float(given) <= key.bounds[1]  # type: ignore[arg-type]  # checked one line above
-    else:
-        good = isinstance(given, str) and _fits(key, given)
-    if not good:
-        raise _refused(key, origin, f"allowed: {key.allowed}")
-    return float(given) if key.type is float else given  # type: ignore[arg-type]  # a number, checked above
+    if key.bounds is not None:
+        if isinstance(given, int | float) and not isinstance(given, bool) and key.bounds[0] <= given <= key.bounds[1]:
+            return float(given)
+    elif isinstance(given, bool) if key.type is bool else isinstance(given, str) and _fits(key, given):
+        return given
+    raise _refused(key, origin, f"allowed: {key.allowed}")
 
 
 def _from_text(key: Key, text: str) -> object:

@@ -7,19 +7,21 @@ function that a dialect names (`compose`). A new acquirer is one new file beside
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pos_engine.crypto.keys import WrappedKey
 from pos_engine.errors import FrameError
 from pos_engine.framing.tpdu import Tpdu
 from pos_engine.values import Amount, Card, Identity, Text
 from pos_engine.wire import codec
-from pos_engine.wire.columns import Columns
-from pos_engine.wire.message import Message
-from pos_engine.wire.spec import MessageSpec
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pos_engine.crypto.keys import WrappedKey
+    from pos_engine.wire.columns import Columns
+    from pos_engine.wire.message import Message
+    from pos_engine.wire.spec import MessageSpec
 
 MAC_SIZE: Final = 8
 """Bytes of the MAC element."""
@@ -93,6 +95,14 @@ class ResponseCode:
     action: Text
 
 
+REVERSAL_REASONS: Final[Mapping[str, Text]] = {
+    "98": Text("no answer arrived", "未收到应答"),
+    "A0": Text("the answer's MAC is missing or wrong", "应答MAC缺失或错误"),
+    "96": Text("the terminal could not finish", "终端未能完成交易"),
+    "06": Text("the answer cannot be used", "应答无效"),
+}
+"""Field 39 of a reversal request says why the terminal reverses."""
+
 UNKNOWN_MEANING = Text("declined with a code this dialect does not list", "拒绝, 未定义的应答码")
 UNKNOWN_ACTION = Text("ask the acquirer what the code means", "请联系收单机构")
 
@@ -155,6 +165,8 @@ class Dialect:
     """Reads the working keys of a sign-on answer; raises `DecodeError` for a layout it does not know."""
     read_batch: Callable[[Message], str | None]
     """Reads the batch number a sign-on answer hands out; `None` when it is not usable."""
+    explain: Callable[[Message, int], Text | None]
+    """Says in words what an element's value means, for whoever reads a decoded message."""
     header: Columns | None = None
     header_default: str = ""
     processing_request: Callable[[str | None], str | None] = lambda _header: None

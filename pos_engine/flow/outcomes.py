@@ -10,7 +10,7 @@ import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pos_engine.dialects.base import Kind, OnSilence, OriginalRef
+from pos_engine.dialects.base import REVERSAL_REASONS, Kind, OnSilence, OriginalRef
 from pos_engine.journal.record import State
 from pos_engine.values import Text
 
@@ -139,12 +139,6 @@ DUTIES = {
     ),
     OnSilence.FORGET: Text("no money was at stake", "不涉及资金"),
 }
-WHYS = {
-    "98": Text("no answer arrived", "未收到应答"),
-    "A0": Text("the answer's MAC is missing or wrong", "应答MAC缺失或错误"),
-    "96": Text("the terminal could not finish", "终端未能完成交易"),
-    "06": Text("the answer cannot be used", "应答无效"),
-}
 
 
 def outcome_of(record: Record, dialect: Dialect) -> Outcome | None:
@@ -162,7 +156,7 @@ def outcome_of(record: Record, dialect: Dialect) -> Outcome | None:
         kind=record.kind,
         stan=record.stan,
         batch=record.batch,
-        why=WHYS.get(record.reason or "98", WHYS["06"]),
+        why=REVERSAL_REASONS.get(record.reason or "98", REVERSAL_REASONS["06"]),
         duty=DUTIES[dialect.kinds[record.kind].on_silence],
         amount=record.amount,
         card=record.card,

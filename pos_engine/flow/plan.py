@@ -69,7 +69,7 @@ def _duty_of(record: Record, acting: Sequence[Record], profile: Profile, now: In
                 return None
             return Duty(DutyKind.REVERSE, record)
         case OnSilence.REPEAT if record.state is State.PENDING:
-            # The terminal went down in the middle of it: that says nothing about the host, so there is no reason to wait.
+            # The terminal went down in the middle of it. That says nothing about the host: no reason to wait.
             return Duty(DutyKind.REPEAT, record)
         case OnSilence.REPEAT:
             return Duty(DutyKind.REPEAT, record, _wait_s(record, record.attempts, now))

@@ -1,47 +1,68 @@
-"""One writer: an operating system lock beside the journal that dies with its holder and names it meanwhile."""
+"""One writer: an operating system lock beside the journal that dies with its holder and names it meanwhile.
+
+The lock is the kernel's, not the file's: a file left behind by a process that was killed locks nobody out.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from pos_engine.errors import JournalFault
+from pos_engine.journal.files import beside, fault, open_private
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+PID_BYTES: Final = 32
+"""More than the digits of any process id."""
 
 
 class WriterLock:
     """The right to write one journal, held by this process."""
 
+    __slots__ = ("_descriptor",)
+
     def __init__(self, descriptor: int) -> None:
-        """Take over a locked descriptor."""
+        """Take over a locked descriptor; `acquire` is the way in."""
         self._descriptor: int | None = descriptor
 
     @classmethod
     def acquire(cls, journal: Path) -> Self:
-        """Take the lock or raise `JournalFault` naming the process that holds it."""
-        path = journal.with_name(journal.name + ".lock")
-        reason, descriptor = "", -1
+        """Take the lock or raise `JournalFault`; the process that holds it is named."""
+        path = beside(journal, ".lock")
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
-            reason = f"{journal}: held by pid {holder}"
+            descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
         except OSError as error:
-            reason = f"{path}: {error.strerror}"
-        if not reason:
-            return cls(descriptor)
-        if descriptor >= 0:
-            os.close(descriptor)
-        raise JournalFault(reason)
+            failure = fault(path, error)
+        else:
+            return cls(_locked(descriptor, journal))
+        raise failure
 
     def release(self) -> None:
         """Let another process write; more than once does no harm."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _locked(descriptor: int, journal: Path) -> int:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    except BlockingIOError:
+        failure = JournalFault(f"{journal}: held by pid {_holder(descriptor)}")
+    except OSError as error:
+        failure = fault(beside(journal, ".lock"), error)
+    else:
+        return descriptor
+    os.close(descriptor)
+    raise failure
+
+
+def _holder(descriptor: int) -> str:
+    digits = os.pread(descriptor, PID_BYTES, 0)
+    # The holder may be about to write its number, and a damaged file may say anything.
+    return digits.decode() if digits.isdigit() else "unknown"

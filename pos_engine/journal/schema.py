@@ -1,4 +1,8 @@
-"""The journal's tables, how its file is opened, and SQLite's errors in plain words."""
+"""The journal's tables, how its file is made and opened, and SQLite's errors in plain words.
+
+A new journal is built under another name and renamed into place, so a file that is empty or lacks a table was never a
+journal. Nothing here writes to a file that was not verified before: a damaged one is evidence.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,10 @@ import sqlite3
 from typing import TYPE_CHECKING, Final
 
 from pos_engine.errors import JournalFault
+from pos_engine.journal.files import beside, fault, make_private, open_private, put_in_place
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from pos_engine.journal.record import Record
@@ -16,29 +22,34 @@ if TYPE_CHECKING:
 VERSION: Final = 1
 """`PRAGMA user_version` of this layout."""
 BUSY_TIMEOUT_S: Final = 2.0
+"""Seconds to wait for a reader that is in the way."""
 FULL: Final = 2
 """What `PRAGMA synchronous` reads back when every commit is flushed."""
 
+# Partial indexes, and the literals in the queries below, are what SQLite's planner needs to see that they fit together.
 TABLES: Final = (
     "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    """CREATE TABLE entries (seq INTEGER PRIMARY KEY AUTOINCREMENT, number INTEGER NOT NULL,
+    """CREATE TABLE entries (seq INTEGER PRIMARY KEY, number INTEGER NOT NULL, sealed INTEGER NOT NULL,
         body TEXT NOT NULL, digest BLOB NOT NULL)""",
     """CREATE TABLE current (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, state TEXT NOT NULL, stan TEXT NOT NULL,
-        batch TEXT NOT NULL, original INTEGER, demanded_after INTEGER, seq INTEGER NOT NULL, forms INTEGER NOT NULL)""",
+        batch TEXT NOT NULL, original INTEGER, demanded_after INTEGER, seq INTEGER NOT NULL)""",
     "CREATE UNIQUE INDEX one_request_a_stan ON current (batch, stan) WHERE kind <> 'reversal'",
-    "CREATE INDEX by_original ON current (original)",
-    "CREATE INDEX by_kind ON current (kind, state)",
+    "CREATE INDEX by_original ON current (original) WHERE original IS NOT NULL",
+    "CREATE INDEX by_demand ON current (demanded_after) WHERE demanded_after IS NOT NULL",
+    "CREATE INDEX by_kind ON current (kind)",
+    "CREATE INDEX by_state ON current (kind, state)",
     "CREATE TABLE seals (number INTEGER PRIMARY KEY, wrapped BLOB NOT NULL, box BLOB NOT NULL)",
+    "CREATE TABLE receipts (number INTEGER PRIMARY KEY, receipt BLOB NOT NULL)",
 )
+INSERT_ENTRY: Final = "INSERT INTO entries (seq, number, sealed, body, digest) VALUES (?, ?, ?, ?, ?)"
 UPSERT_CURRENT: Final = """
-    INSERT INTO current (number, kind, state, stan, batch, original, demanded_after, seq, forms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1)
+    INSERT INTO current (number, kind, state, stan, batch, original, demanded_after, seq)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (number) DO UPDATE SET state = excluded.state, original = excluded.original,
-        demanded_after = excluded.demanded_after, seq = excluded.seq, forms = forms + 1
-    RETURNING forms"""
-SELECT_CURRENT: Final = "SELECT number, kind, state, stan, batch, original, demanded_after, seq FROM current"
-SELECT_RECORDS: Final = """
-    SELECT c.number, e.body, s.wrapped, s.box
-    FROM current c JOIN entries e ON e.seq = c.seq LEFT JOIN seals s ON s.number = c.number"""
+        demanded_after = excluded.demanded_after, seq = excluded.seq"""
+INSERT_SEAL: Final = "INSERT INTO seals (number, wrapped, box) VALUES (?, ?, ?)"
+DELETE_SEAL: Final = "DELETE FROM seals WHERE number = ?"
+INSERT_RECEIPT: Final = "INSERT INTO receipts (number, receipt) VALUES (?, ?)"
 
 PLAIN: Final = {
     sqlite3.SQLITE_FULL: "the disk is full",
@@ -48,18 +59,21 @@ PLAIN: Final = {
     sqlite3.SQLITE_READONLY: "the file or its folder cannot be written",
     sqlite3.SQLITE_CANTOPEN: "the file cannot be opened",
     sqlite3.SQLITE_IOERR: "the disk reports an error",
-    sqlite3.SQLITE_CONSTRAINT: "a STAN was about to be used twice",
+    sqlite3.SQLITE_CONSTRAINT: "a number was about to be used twice",
 }
 PRIMARY_CODE: Final = 0xFF
 """SQLite's extended codes carry the primary one in the lowest byte."""
 
 
 def explain(error: sqlite3.Error) -> str:
-    """Say in plain words what SQLite reported."""
+    """Say in plain words what SQLite reported; its own text may quote what it could not read, so it stays here."""
     code = getattr(error, "sqlite_errorcode", None)
-    if code is None:
-        return "the journal is closed" if isinstance(error, sqlite3.ProgrammingError) else "the journal cannot be used"
-    return PLAIN.get(code & PRIMARY_CODE, f"SQLite error {code}")
+    if code is not None:
+        return PLAIN.get(code & PRIMARY_CODE, f"SQLite error {code}")
+    if isinstance(error, sqlite3.ProgrammingError):
+        return "the journal is closed, or belongs to another thread"
+    # The only errors without a code that reading can meet: text that is no UTF-8.
+    return "the file is corrupt"
 
 
 def columns(record: Record) -> tuple[object, ...]:
@@ -69,54 +83,108 @@ def columns(record: Record) -> tuple[object, ...]:
     return record.number, kind, state, record.stan, record.batch, record.original, demanded_after
 
 
-def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    """Open the file with the pragmas that durability rests on; create it, private to its owner, where that is allowed."""
+def create(path: Path, about: Mapping[str, str]) -> None:
+    """Build an empty journal; `about` says whose it is. A journal that is half built is never seen."""
+    built = beside(path, ".new")
     try:
-        if not read_only and not path.exists():
-            path.touch(mode=0o600)
-        mode = "ro" if read_only else "rw"
-        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
-    except sqlite3.Error as error:
-        reason = f"{path}: {explain(error)}"
+        for ending in ("", "-wal", "-shm"):
+            beside(built, ending).unlink(missing_ok=True)
+        os.close(open_private(built, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        _build(built, about)
+        put_in_place(built, path)
     except OSError as error:
-        reason = f"{path}: {os.strerror(error.errno or 0)}"
-    else:
-        return _prepared(path, database, read_only=read_only)
-    raise JournalFault(reason)
-
-
-def _prepared(path: Path, database: sqlite3.Connection, *, read_only: bool) -> sqlite3.Connection:
-    try:
-        reason = _prepare(database, read_only=read_only)
+        failure = fault(path, error)
     except sqlite3.Error as error:
-        reason = explain(error)
-    if reason is None:
-        return database
-    database.close()
-    raise JournalFault(f"{path}: {reason}")  # noqa: EM102 - composed here once for every cause
+        failure = JournalFault(f"{path}: {explain(error)}")
+    else:
+        return
+    raise failure
 
 
-def _prepare(database: sqlite3.Connection, *, read_only: bool) -> str | None:
-    """Set and read back the pragmas, make or check the tables; returns what is wrong, if anything."""
-    if not read_only:
+def _build(path: Path, about: Mapping[str, str]) -> None:
+    database = _connect(path, "rw")
+    try:
         database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")
-    database.execute("PRAGMA secure_delete = ON")
-    database.execute("PRAGMA temp_store = MEMORY")
-    version = database.execute("PRAGMA user_version").fetchone()[0]
-    if version == 0 and not read_only:
         database.execute("BEGIN IMMEDIATE")
         for statement in TABLES:
             database.execute(statement)
+        database.executemany("INSERT INTO about VALUES (?, ?)", about.items())
         database.execute(f"PRAGMA user_version = {VERSION}")
         database.execute("COMMIT")
-        version = VERSION
+    finally:
+        database.close()
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """Open an existing journal; neither it nor its write-ahead log is changed by whatever is then read."""
+    try:
+        if path.stat().st_size == 0:
+            failure = JournalFault(f"{path}: the file is empty; keep it as evidence")
+        else:
+            database = _connect(path, "ro")
+            database.execute("PRAGMA cell_size_check = ON")
+            return database
+    except FileNotFoundError:
+        failure = JournalFault(f"{path}: there is no journal here")
+    except OSError as error:
+        failure = fault(path, error)
+    except sqlite3.Error as error:
+        failure = JournalFault(f"{path}: {explain(error)}")
+    raise failure
+
+
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """Open a verified journal with the pragmas that durability rests on, read back; its files become private."""
+    database = None
+    try:
+        for ending in ("", "-wal", "-shm"):
+            make_private(beside(path, ending))
+        database = _connect(path, "rw")
+        reason = _make_durable(database)
+        if reason is None:
+            return database
+        failure = JournalFault(f"{path}: {reason}")
+    except OSError as error:
+        failure = fault(path, error)
+    except sqlite3.Error as error:
+        failure = JournalFault(f"{path}: {explain(error)}")
+    if database is not None:
+        database.close()
+    raise failure
+
+
+def malformation(database: sqlite3.Connection) -> str | None:
+    """Say what about a file is not as this program makes it, or `None`; raises `sqlite3.Error` where it cannot read."""
+    version = database.execute("PRAGMA user_version").fetchone()[0]
     if version != VERSION:
         return f"has layout {version}, this program reads layout {VERSION}"
-    if database.execute("PRAGMA quick_check").fetchone()[0] != "ok":
-        return "the file is corrupt"
-    mode = database.execute("PRAGMA journal_mode").fetchone()[0]
-    flushes = database.execute("PRAGMA synchronous").fetchone()[0]
-    if not read_only and (mode, flushes) != ("wal", FULL):
-        return f"the file system does not allow a durable journal (mode {mode}, synchronous {flushes})"
+    if database.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        return "is not in the mode it was made in; keep it as evidence"
+    # Indexes of SQLite's own have no text; all else must be exactly what `create` made, partial indexes above all.
+    tables = database.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    if sorted(str(sql) for (sql,) in tables) != sorted(TABLES):
+        return "has other tables than a journal; keep it as evidence"
+    # The full check and not the quick one: what is looked up in an index that lacks a row is not found.
+    if database.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
+        return "the file is corrupt; keep it as evidence"
+    return None
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
+
+
+def _make_durable(database: sqlite3.Connection) -> str | None:
+    """Set the pragmas and read them back; returns what did not take, if anything."""
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    # What is deleted is overwritten, in the file and not in temporary ones.
+    database.execute("PRAGMA secure_delete = ON")
+    database.execute("PRAGMA temp_store = MEMORY")
+    mode, flushes, erases = (
+        database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous", "secure_delete")
+    )
+    if (mode, flushes, erases) != ("wal", FULL, 1):
+        return f"no durable journal is possible here (mode {mode}, synchronous {flushes}, secure_delete {erases})"
     return None

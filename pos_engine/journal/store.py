@@ -3,38 +3,57 @@
     entries   every form every record ever had, appended and chained by a keyed digest; nothing is edited
     current   the newest form of each record, as columns to search by; it can be rebuilt from `entries`
     seals     card data that is still needed, each under a key of its own, which `shred` destroys
+    receipts  what `shred` leaves in place of a seal
 
-One process writes at a time, guarded by an OS lock that names its holder; readers open read-only. After a failed write the
-journal refuses everything until it is opened again, because what a failed flush left behind cannot be known.
+One process writes at a time, guarded by an OS lock that names its holder; readers open read-only. A high-water mark
+outside the file tells when its end is missing. After a failed write the journal refuses everything further until it is
+opened again, because what a failed flush left behind cannot be known.
 """
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from pos_engine import limits
-from pos_engine.crypto.seal import keyed_digest, seal, unseal
 from pos_engine.dialects.base import Kind
-from pos_engine.errors import JournalFault, KeyFault
-from pos_engine.journal import schema
+from pos_engine.errors import JournalFault
+from pos_engine.journal import mark, schema
+from pos_engine.journal.audit import about, audit
+from pos_engine.journal.files import beside
 from pos_engine.journal.lock import WriterLock
 from pos_engine.journal.record import Record, State, freeze, thaw
-from pos_engine.values import KeyBytes
+from pos_engine.journal.sealing import GENESIS, Head, Sealing
+from pos_engine.journal.view import FAILURES_MAX, admit, following_stan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
-    from pos_engine.values import Identity
+    from pos_engine.values import Identity, KeyBytes
     from pos_engine.wire.spec import MessageSpec
 
-GENESIS: Final = bytes(32)
-"""What the first entry is chained to."""
-FAILURES_MAX: Final = 16
-NONCE_BYTES: Final = 12
-KEY_BYTES: Final = 32
+Statement = tuple[str, tuple[object, ...]]
+
+RECORDS: Final = """
+    SELECT c.number, e.sealed, e.body, e.digest, p.digest, s.wrapped, s.box
+    FROM current c JOIN entries e ON e.seq = c.seq AND e.number = c.number
+    LEFT JOIN entries p ON p.seq = e.seq - 1 LEFT JOIN seals s ON s.number = c.number """
+LAST_REQUEST: Final = "SELECT stan, batch FROM current WHERE kind <> 'reversal' ORDER BY number DESC LIMIT 1"
+STAN_USED: Final = "SELECT 1 FROM current WHERE batch = ? AND stan = ? AND kind <> 'reversal'"
+BY_STAN: Final = "WHERE c.batch = ? AND c.stan = ? AND c.kind <> 'reversal'"
+OPEN: Final = """
+    WHERE c.kind IN ({kinds}) AND c.state IN (?, ?) AND NOT EXISTS
+        (SELECT 1 FROM current r WHERE r.original = c.number AND r.kind = 'reversal' AND r.state = ?)
+    ORDER BY c.number"""
+ACTING_ON: Final = "WHERE c.original = ? ORDER BY c.number"
+LAST_APPROVED: Final = "WHERE c.kind = ? AND c.state = ? ORDER BY c.number DESC LIMIT 1"
+DEMANDED_AFTER: Final = "WHERE c.demanded_after = ? ORDER BY c.number DESC LIMIT 1"
+FAILURES: Final = """
+    WHERE c.kind = ? AND c.number >
+        (SELECT COALESCE(MAX(a.number), 0) FROM current a WHERE a.kind = ? AND a.state = ?)
+    ORDER BY c.number DESC LIMIT ?"""
+SEALED: Final = "WHERE c.number IN (SELECT number FROM seals) ORDER BY c.number"
+RECENT: Final = "ORDER BY c.number DESC LIMIT ?"
 
 
 class SqliteJournal:
@@ -44,21 +63,21 @@ class SqliteJournal:
         self,
         path: Path,
         database: sqlite3.Connection,
-        lock: WriterLock | None,
+        head: Head,
+        *,
         spec: MessageSpec,
-        storage_key: KeyBytes,
-        entropy: Callable[[int], bytes],
+        sealing: Sealing,
+        writer: tuple[WriterLock, mark.HighWaterMark] | None,
     ) -> None:
-        """Take over an opened database."""
+        """Take over an opened and verified database; without a writer's lock and mark it is only read."""
         self._path = path
         self._database = database
-        self._lock = lock
+        self._head = head
         self._spec = spec
-        self._entropy = entropy
-        self._chain_key = KeyBytes(keyed_digest(storage_key, b"journal chain"))
-        self._card_key = KeyBytes(keyed_digest(storage_key, b"card data"))
-        self._digest = GENESIS
+        self._sealing = sealing
+        self._writer = writer
         self._failed = False
+        self._erasing = False
 
     @classmethod
     def open(
@@ -70,187 +89,247 @@ class SqliteJournal:
         storage_key: KeyBytes,
         entropy: Callable[[int], bytes],
         read_only: bool = False,
+        mark_path: Path | None = None,
     ) -> Self:
         """Open or create the journal of one terminal and verify all of it.
 
-        Raises `JournalFault` when another process holds it, when it belongs to another terminal, or when a single entry is damaged.
+        The high-water mark is kept beside the journal unless `mark_path` names another place, best on other media.
+        Raises `JournalFault` when another process holds the journal, when it belongs to another terminal, and when
+        anything in it is damaged or missing; then the files stay as they are.
         """
-        lock = None if read_only else WriterLock.acquire(path)
+        owner = f"{identity.terminal}/{identity.merchant}"
+        sealing = Sealing(storage_key, owner, entropy)
+        marked = mark_path or beside(path, ".mark")
+        if read_only:
+            database, head = _verified(path, marked, owner, sealing)
+            return cls(path, database, head, spec=spec, sealing=sealing, writer=None)
+        lock = WriterLock.acquire(path)
         try:
-            database = schema.connect(path, read_only=read_only)
-            journal = cls(path, database, lock, spec, storage_key, entropy)
-            try:
-                journal._verify(f"{identity.terminal}/{identity.merchant}")
-            except JournalFault:
-                database.close()
-                raise
-        except JournalFault:
-            if lock is not None:
-                lock.release()
+            if not path.exists():
+                _create(path, marked, owner, sealing)
+            database, head = _verified(path, marked, owner, sealing)
+            database.close()
+            return cls._open_for_writing(path, marked, head, spec=spec, sealing=sealing, lock=lock)
+        except BaseException:
+            lock.release()
+            raise
+
+    @classmethod
+    def _open_for_writing(
+        cls, path: Path, marked: Path, head: Head, *, spec: MessageSpec, sealing: Sealing, lock: WriterLock
+    ) -> Self:
+        high_water = mark.HighWaterMark.open(marked, sealing)
+        try:
+            # An entry whose commit was the last thing that happened is not marked yet.
+            high_water.move(head)
+            database = schema.open_for_writing(path)
+            journal = cls(path, database, head, spec=spec, sealing=sealing, writer=(lock, high_water))
+        except BaseException:
+            high_water.close()
+            raise
+        try:
+            journal._finish_erasing()
+        except BaseException:
+            journal.close()
             raise
         return journal
 
     def close(self) -> None:
         """Close the file and let go of the lock; more than once does no harm."""
-        self._database.close()
-        if self._lock is not None:
-            self._lock.release()
+        try:
+            self._database.close()
+        except sqlite3.Error as error:
+            failure = JournalFault(f"{self._path}: {schema.explain(error)}")
+        else:
+            if self._writer is not None:
+                lock, high_water = self._writer
+                high_water.close()
+                lock.release()
+            return
+        raise failure
 
     def save(self, record: Record) -> None:
         """Append a record's present form; it is on disk when this returns."""
+        self._check_writable()
+        admit(record, self)
         rest = freeze(record, self._spec)
-        digest = keyed_digest(self._chain_key, self._digest, rest.body.encode())
-        with self._transaction() as database:
-            entry = (record.number, rest.body, digest)
-            seq = database.execute("INSERT INTO entries(number, body, digest) VALUES (?, ?, ?)", entry).lastrowid
-            new = database.execute(schema.UPSERT_CURRENT, (*schema.columns(record), seq)).fetchone()[0] == 1
-            if rest.card_data and new:
-                database.execute("INSERT INTO seals VALUES (?, ?, ?)", (record.number, *self._box(record, rest.card_data)))
-        self._digest = digest
+        sealed = bool(rest.card_data) and record.number == self.next_number()
+        digest = self._sealing.link(self._head.digest, record.number, rest.body, sealed=sealed)
+        head = Head(self._head.entries + 1, digest)
+        entry = (head.entries, record.number, int(sealed), rest.body, head.digest)
+        statements: list[Statement] = [
+            (schema.INSERT_ENTRY, entry),
+            (schema.UPSERT_CURRENT, (*schema.columns(record), head.entries)),
+        ]
+        if sealed:
+            box = self._sealing.box(record.number, rest.card_data)
+            statements.append((schema.INSERT_SEAL, (record.number, *box)))
+        self._write(statements, head)
 
     def shred(self, numbers: Sequence[int]) -> None:
-        """Destroy the keys of some records' card data, and push the freed pages through the write-ahead log."""
-        if not numbers:
-            return
-        with self._transaction() as database:
-            database.executemany("DELETE FROM seals WHERE number = ?", [(number,) for number in numbers])
-        with self._faults():
-            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        """Destroy the keys of some records' card data, in the file and in its write-ahead log.
+
+        While a reader is in the middle of reading, the log keeps its copy; the next call or the next start removes it.
+        """
+        self._check_writable()
+        kept = {number for (number,) in self._rows("SELECT number FROM seals")}
+        statements: list[Statement] = []
+        for number in sorted(kept.intersection(numbers)):
+            statements.append((schema.DELETE_SEAL, (number,)))
+            statements.append((schema.INSERT_RECEIPT, (number, self._sealing.receipt(number))))
+        if statements:
+            self._write(statements, self._head)
+            self._erasing = True
+        if self._erasing:
+            self._finish_erasing()
 
     def next_number(self) -> int:
         """Return the number of the next record."""
-        return int(self._one("SELECT COALESCE(MAX(number), 0) + 1 FROM current"))
+        return int(self._rows("SELECT COALESCE(MAX(number), 0) + 1 FROM current")[0][0])
 
     def next_stan(self) -> str:
-        """Return the next STAN that the newest record's batch has not used."""
-        rows = self._rows("SELECT stan, batch FROM current ORDER BY number DESC LIMIT 1")
-        stan, batch = (int(rows[0][0]), rows[0][1]) if rows else (0, "")
-        for _ in range(limits.STAN_MAX):
-            stan = stan % limits.STAN_MAX + 1
-            if not self._rows("SELECT 1 FROM current WHERE batch = ? AND stan = ?", batch, f"{stan:06d}"):
-                break
-        return f"{stan:06d}"
+        """Return the next STAN that the batch in force has not used."""
+        last = self._rows(LAST_REQUEST)
+        if not last:
+            return following_stan(None, lambda _stan: False)
+        stan, batch = last[0]
+        sign_on = self.last_approved(Kind.SIGN_ON)
+        # The last request may be the sign-on that changed the batch, or have come before a change back.
+        batches = {batch, sign_on.new_batch if sign_on is not None else None}
+        return following_stan(stan, lambda each: any(self._rows(STAN_USED, batch, each) for batch in batches))
 
     def find(self, number: int) -> Record | None:
         """Return a record by its number."""
-        return next(iter(self._records("WHERE c.number = ?", number)), None)
+        return self._first("WHERE c.number = ?", number)
 
     def find_original(self, batch: str, stan: str) -> Record | None:
         """Return the request that used a STAN in a batch."""
-        where = "WHERE c.batch = ? AND c.stan = ? AND c.kind <> ?"
-        return next(iter(self._records(where, batch, stan, Kind.REVERSAL.value)), None)
+        return self._first(BY_STAN, batch, stan)
 
     def open_records(self, kinds: Collection[Kind]) -> Sequence[Record]:
-        """Return the pending and doubtful records of some kinds, those with an accepted reversal left out."""
-        where = f"""WHERE c.state IN (?, ?) AND c.kind IN ({", ".join("?" * len(kinds))}) AND NOT EXISTS
-            (SELECT 1 FROM current r WHERE r.original = c.number AND r.kind = ? AND r.state = ?) ORDER BY c.number"""
-        names = [kind.value for kind in kinds]
-        states = State.PENDING.name, State.DOUBTFUL.name
-        return self._records(where, *states, *names, Kind.REVERSAL.value, State.APPROVED.name)
+        """Return the pending and doubtful records of some kinds, without those that were reversed."""
+        states = State.PENDING.name, State.DOUBTFUL.name, State.APPROVED.name
+        return self._records(OPEN.format(kinds=", ".join("?" * len(kinds))), *(kind.value for kind in kinds), *states)
 
     def acting_on(self, number: int) -> Sequence[Record]:
         """Return the records that act on a record."""
-        return self._records("WHERE c.original = ? ORDER BY c.number", number)
+        return self._records(ACTING_ON, number)
 
     def last_approved(self, kind: Kind) -> Record | None:
         """Return the newest approved record of a kind."""
-        where = "WHERE c.kind = ? AND c.state = ? ORDER BY c.number DESC LIMIT 1"
-        return next(iter(self._records(where, kind.value, State.APPROVED.name)), None)
+        return self._first(LAST_APPROVED, kind.value, State.APPROVED.name)
 
     def demanded_after(self, sign_on: int) -> Record | None:
-        """Return a record, sent under this sign-on, whose answer demanded another; `None` when there is none."""
-        return next(iter(self._records("WHERE c.demanded_after = ? LIMIT 1", sign_on)), None)
+        """Return the newest record, sent under this sign-on, whose answer demanded another."""
+        return self._first(DEMANDED_AFTER, sign_on)
 
     def failures(self, kind: Kind) -> Sequence[Record]:
-        """Return the records of a kind that failed since its last approved one."""
-        where = """WHERE c.kind = ? AND c.number > (SELECT COALESCE(MAX(number), 0) FROM current a WHERE a.kind = ? AND a.state = ?)
-            ORDER BY c.number DESC LIMIT ?"""
-        return self._records(where, kind.value, kind.value, State.APPROVED.name, FAILURES_MAX)[::-1]
+        """Return the records of a kind after its last approved one."""
+        return self._records(FAILURES, kind.value, kind.value, State.APPROVED.name, FAILURES_MAX)[::-1]
 
     def sealed_records(self) -> Sequence[Record]:
         """Return the records whose card data is still kept."""
-        return self._records("WHERE s.box IS NOT NULL ORDER BY c.number")
+        return self._records(SEALED)
 
     def recent(self, count: int) -> Sequence[Record]:
         """Return the newest records, newest first."""
-        return self._records("ORDER BY c.number DESC LIMIT ?", count)
+        return self._records(RECENT, count)
+
+    def _first(self, where: str, *values: object) -> Record | None:
+        return next(iter(self._records(where, *values)), None)
 
     def _records(self, where: str, *values: object) -> list[Record]:
-        rows = self._rows(f"{schema.SELECT_RECORDS} {where}", *values)
-        return [thaw(body, self._unbox(number, *sealed)) for number, body, *sealed in rows]
+        return [self._record(*row) for row in self._rows(RECORDS + where, *values)]
 
-    def _rows(self, statement: str, *values: object) -> list[tuple[object, ...]]:
-        with self._faults():
-            return self._database.execute(statement, values).fetchall()
+    def _record(
+        self, number: int, sealed: object, body: str, digest: bytes, previous: bytes | None, *seal: object
+    ) -> Record:
+        """Read one record; what was verified when the file was opened may have been damaged since."""
+        card_data: bytes | None = b""
+        if seal != (None, None):
+            card_data = self._sealing.unbox(number, *seal)
+        if card_data is None or not self._sealing.holds(digest, previous or GENESIS, number, body, sealed=sealed):
+            reason = f"{self._path}: record {number} is damaged; keep the journal as evidence"
+            raise JournalFault(reason)
+        return thaw(body, card_data)
 
-    def _one(self, statement: str, *values: object) -> object:
-        return self._rows(statement, *values)[0][0]
-
-    def _box(self, record: Record, card_data: bytes) -> tuple[bytes, bytes]:
-        """Seal card data under a fresh key, and that key under the storage key. Returns the wrapped key and the box."""
-        own_key = KeyBytes(self._entropy(KEY_BYTES))
-        nonces = self._entropy(NONCE_BYTES), self._entropy(NONCE_BYTES)
-        about = b"record %d" % record.number
-        wrapped = nonces[0] + seal(self._card_key, nonces[0], own_key.reveal(), about)
-        return wrapped, nonces[1] + seal(own_key, nonces[1], card_data, about)
-
-    def _unbox(self, number: int, wrapped: bytes | None, box: bytes | None) -> bytes:
-        if wrapped is None or box is None:
-            return b""
-        about = b"record %d" % number
+    def _rows(self, statement: str, *values: object) -> list[Any]:
         try:
-            own_key = KeyBytes(unseal(self._card_key, wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], about))
-            return unseal(own_key, box[:NONCE_BYTES], box[NONCE_BYTES:], about)
-        except KeyFault:
-            reason = f"{self._path}: the sealed card data of record {number} does not open"
-        raise JournalFault(reason)
+            return self._database.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            failure = JournalFault(f"{self._path}: {schema.explain(error)}")
+        # Raised here, so that SQLite's own error, which may quote what it could not read, does not ride along.
+        raise failure
 
-    def _verify(self, owner: str) -> None:
-        """Walk the whole chain, compare what is searched with what was chained, and check whose journal this is."""
-        held = self._rows("SELECT value FROM about WHERE name = 'owner'")
-        if not held:
-            with self._transaction() as database:
-                database.execute("INSERT INTO about VALUES ('owner', ?)", (owner,))
-        elif held[0][0] != owner:
-            reason = f"{self._path}: belongs to terminal {held[0][0]}, not {owner}"
+    def _check_writable(self) -> None:
+        if self._writer is None:
+            reason = f"{self._path}: opened for reading only"
             raise JournalFault(reason)
-        newest: dict[int, tuple[object, ...]] = {}
-        for seq, body, digest in self._rows("SELECT seq, body, digest FROM entries ORDER BY seq"):
-            self._digest = keyed_digest(self._chain_key, self._digest, str(body).encode())
-            if self._digest != digest:
-                reason = f"{self._path}: entry {seq} is damaged; the journal is refused as it is, keep the file as evidence"
-                raise JournalFault(reason)
-            record = thaw(str(body))
-            newest[record.number] = (*schema.columns(record), seq)
-        if sorted(newest.values()) != sorted(self._rows(schema.SELECT_CURRENT)):
-            reason = f"{self._path}: its index disagrees with its entries; the journal is refused as it is, keep the file as evidence"
-            raise JournalFault(reason)
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Write all or nothing, durably; a failure closes the journal to everything further."""
         if self._failed:
-            reason = f"{self._path}: a write failed before; restart the terminal so that it recovers"
+            reason = f"{self._path}: a write failed before; open the journal again, so that it recovers"
             raise JournalFault(reason)
+
+    def _write(self, statements: Sequence[Statement], head: Head) -> None:
+        """Write all or nothing, durably, then move the mark; a failure closes the journal to everything further."""
+        # Where another program holds the file, nothing was written yet and nothing is in doubt.
+        self._rows("BEGIN IMMEDIATE")
         self._failed = True
-        with self._faults():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._database
-                self._database.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    self._database.execute("ROLLBACK")
-                raise
+        try:
+            for statement, values in statements:
+                self._database.execute(statement, values)
+            self._database.execute("COMMIT")
+            self._failed = False
+        except sqlite3.Error as error:
+            failure = JournalFault(f"{self._path}: {schema.explain(error)}")
+        else:
+            self._move_mark(head)
+            return
+        finally:
+            if self._failed:
+                self._roll_back()
+        raise failure
+
+    def _move_mark(self, head: Head) -> None:
+        self._failed = True
+        if self._writer is not None:
+            self._writer[1].move(head)
+        self._head = head
         self._failed = False
 
-    @contextlib.contextmanager
-    def _faults(self) -> Iterator[None]:
-        """Rename what SQLite raises; its text may quote statements, never values, but only its kind is passed on."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            reason = f"{self._path}: {schema.explain(error)}"
-        else:
-            return
+    def _roll_back(self) -> None:
+        """End a failed transaction, so that what is read from now on is what was acknowledged."""
+        if self._database.in_transaction:
+            self._rows("ROLLBACK")
+
+    def _finish_erasing(self) -> None:
+        """Copy the write-ahead log into the file and empty it, so that no older copy of an erased key is left in it."""
+        self._failed = True
+        busy = self._rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]
+        self._failed = False
+        self._erasing = busy != 0
+
+
+def _create(path: Path, marked: Path, owner: str, sealing: Sealing) -> None:
+    """Make a new journal, unless something says that there was one before."""
+    log = beside(path, "-wal")
+    if log.exists() and log.stat().st_size > 0:
+        reason = f"{path}: the journal is missing, its write-ahead log is not; keep it as evidence"
         raise JournalFault(reason)
+    before = mark.read(marked, sealing)
+    if before is not None and before.entries > 0:
+        reason = f"{path}: the journal is missing; its high-water mark says that it had {before.entries} entries"
+        raise JournalFault(reason)
+    if before is None:
+        mark.create(marked, sealing, Head(0, GENESIS))
+    schema.create(path, about(owner, sealing))
+
+
+def _verified(path: Path, marked: Path, owner: str, sealing: Sealing) -> tuple[sqlite3.Connection, Head]:
+    """Open a journal for reading and verify it against its mark."""
+    database = schema.open_for_reading(path)
+    try:
+        # The mark is read before the first entry is: a journal in use may run ahead of it, and never falls behind.
+        return database, audit(database, path, owner, sealing, mark.read(marked, sealing))
+    except BaseException:
+        database.close()
+        raise

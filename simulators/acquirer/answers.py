@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from pos_engine.crypto.des import BlockCipher
     from simulators.cards import SimulatedCard
+    from simulators.scenario import Trigger
 
 HOST_ZONE: Final = timezone(timedelta(hours=8), "CST")
 ACQUIRER_ID: Final = "00000001"
@@ -46,8 +48,10 @@ class Decision:
     auth_code: str = ""
     card: SimulatedCard | None = None
     effect_minor: int = 0
-    signed: bool = False
-    """Whether the answer carries a MAC: approvals and everything about reversals do, other refusals do not."""
+    sealed_with: BlockCipher | None = None
+    """The key of the answer's MAC: approvals and all answers to reversals have one, other refusals none."""
+    trigger: Trigger | None = None
+    """What the amount set off."""
     extra: Mapping[int, str] | None = None
     """Elements that only this answer has, such as the working keys."""
 

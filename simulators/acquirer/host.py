@@ -7,8 +7,8 @@ bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, cast
 
 from pos_engine.crypto import mac
 from pos_engine.dialects.base import Kind, Packet, pack, unpack
@@ -31,14 +31,22 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pos_engine.clock import Instant
-    from pos_engine.dialects.base import Dialect, KindRow
+    from pos_engine.crypto.des import BlockCipher
+    from pos_engine.dialects.base import Dialect, KindRow, MacRule
     from simulators.cards import SimulatedCard
     from simulators.scenario import Trigger
 
 REQUEST_FUNCTIONS: Final = frozenset("02")
 """Third digits of an MTI that asks for an answer: request and advice."""
 
-FATES: Final = {Fault.LOSE_REQUEST: Fate.CLOSE, Fault.LOSE_ANSWER: Fate.CLOSE, Fault.STAY_SILENT: Fate.SILENT}
+MAC: Final = cast("MacRule", UNIONPAY.mac)
+"""The dialect has one; that is why the table's type, which allows for none, is narrowed here."""
+
+FATES: Final[Mapping[Fault | None, Fate]] = {
+    Fault.LOSE_REQUEST: Fate.CLOSE,
+    Fault.LOSE_ANSWER: Fate.CLOSE,
+    Fault.STAY_SILENT: Fate.SILENT,
+}
 """What a fault does to the link; every other one lets the answer go."""
 
 
@@ -148,41 +156,32 @@ class Acquirer:
         # A reversal names its original's batch, which may have been settled meanwhile.
         if row.kind is not Kind.REVERSAL and case.key.batch != terminal.batch:
             return refuse(Code.SIGN_ON_FIRST, "the batch is not the open one")
-        trigger = self._trigger(case)
+        trigger = triggered(self._triggers, row.kind, int(case.message[4]))
         if trigger is not None and trigger.fault is Fault.LOSE_REQUEST:
-            return Decision(code="", what=What.LOST, note=trigger.title.en)
+            return Decision(code="", what=What.LOST, note=trigger.title.en, trigger=trigger)
         request = Request(
             message=case.message,
             kind=row.kind,
             key=case.key,
             merchant=terminal.merchant,
-            pin_key=terminal.keys.pin,
+            keys=terminal.keys,
             at=case.at,
             trigger=trigger,
         )
-        return self._transactions.decide(request)
+        return replace(self._transactions.decide(request), trigger=trigger)
 
     def _check_sender(self, packet: Packet, terminal: Terminal, keys: WorkingKeys) -> Decision | None:
-        rule = self._dialect.mac
-        if rule is not None:
-            received = bytes.fromhex(packet.message.get(rule.field, ""))
-            if not mac.equal(received, mac.compute(rule.algorithm, keys.mac, packet.mac_input())):
-                return refuse(Code.WRONG_MAC, "the MAC is wrong" if received else "the MAC is missing")
+        received = bytes.fromhex(packet.message.get(MAC.field, ""))
+        if not mac.equal(received, mac.compute(MAC.algorithm, keys.mac, packet.mac_input())):
+            return refuse(Code.WRONG_MAC, "the MAC is wrong" if received else "the MAC is missing")
         if packet.message[42] != terminal.merchant:
             return refuse(Code.WRONG_MERCHANT, "the terminal belongs to another merchant")
         return None
 
-    def _trigger(self, case: _Case) -> Trigger | None:
-        if case.row is None or case.amount_minor is None:
-            return None
-        return triggered(self._triggers, case.row.kind, case.amount_minor)
-
     def _reply(self, case: _Case, decision: Decision) -> Reply:
-        # A refused request was not looked into, so no scenario is played on it either.
-        trigger = None if decision.what in {What.REFUSED, What.SIGNED_ON} else self._trigger(case)
-        fault = trigger.fault if trigger is not None else None
-        fate = FATES.get(fault, Fate.SEND) if fault is not None else Fate.SEND
-        event = _event(case, decision, fate, trigger)
+        fault = decision.trigger.fault if decision.trigger is not None else None
+        fate = FATES.get(fault, Fate.SEND)
+        event = _event(case, decision, fate)
         if fate is not Fate.SEND:
             return Reply(None, fate, event)
         return Reply(self._encode(case, decision, spoiled=fault is Fault.SPOIL_MAC), fate, event)
@@ -191,21 +190,8 @@ class Acquirer:
         mti = case.row.answer_mti if case.row is not None else _answer_mti(case.message.mti)
         message = answer(case.message, mti, case.kind, decision, case.at)
         tpdu = case.packet.tpdu.swapped() if case.packet.tpdu is not None else None
-        seal = self._seal(case.key.terminal, spoiled=spoiled) if decision.signed else None
+        seal = _seal(decision.sealed_with, spoiled=spoiled) if decision.sealed_with is not None else None
         return pack(self._dialect, message, tpdu=tpdu, header=case.packet.header, mac=seal).encode()
-
-    def _seal(self, tid: str, *, spoiled: bool) -> Callable[[bytes], bytes] | None:
-        terminal, rule = self._enrolment.find(tid), self._dialect.mac
-        if terminal is None or terminal.keys is None or rule is None:
-            return None
-        cipher, algorithm = terminal.keys.mac, rule.algorithm
-
-        def seal(covered: bytes) -> bytes:
-            code = mac.compute(algorithm, cipher, covered)
-            # The first character of a spoiled one is another character that a MAC may have.
-            return ((b"1" if code[:1] == b"0" else b"0") + code[1:]) if spoiled else code
-
-        return seal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +213,16 @@ class _Case:
         return self.row.kind if self.row is not None else None
 
 
-def _event(case: _Case, decision: Decision, fate: Fate, trigger: Trigger | None) -> Event:
+def _seal(cipher: BlockCipher, *, spoiled: bool) -> Callable[[bytes], bytes]:
+    def seal(covered: bytes) -> bytes:
+        code = mac.compute(MAC.algorithm, cipher, covered)
+        # The first character of a spoiled one is another character that a MAC may have.
+        return ((b"1" if code[:1] == b"0" else b"0") + code[1:]) if spoiled else code
+
+    return seal
+
+
+def _event(case: _Case, decision: Decision, fate: Fate) -> Event:
     return Event(
         at=case.at,
         what=decision.what,
@@ -242,7 +237,7 @@ def _event(case: _Case, decision: Decision, fate: Fate, trigger: Trigger | None)
         effect_minor=decision.effect_minor,
         card=decision.card.pan.masked if decision.card is not None else "",
         rrn=decision.rrn,
-        trigger=trigger.digits if trigger is not None else None,
+        trigger=decision.trigger.digits if decision.trigger is not None else None,
         note=decision.note,
     )
 

@@ -30,9 +30,9 @@ from simulators.scenario import Fault, Trigger
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from pos_engine.values import KeyBytes
     from pos_engine.wire.columns import Columns
     from pos_engine.wire.message import Message
+    from simulators.acquirer.enrolment import WorkingKeys
     from simulators.acquirer.issuer import Issuer
     from simulators.ledger import Ledger
 
@@ -50,7 +50,7 @@ class Request:
     kind: Kind
     key: Key
     merchant: str
-    pin_key: KeyBytes
+    keys: WorkingKeys
     at: datetime
     trigger: Trigger | None = None
 
@@ -114,7 +114,7 @@ class Transactions:
         """Decide for this card; a refund also names its original."""
         if request.kind is Kind.REFUND:
             return self._find_refunded(request, card)
-        code = self._issuer.authorise(card, request.message, request.pin_key, request.at)
+        code = self._issuer.authorise(card, request.message, request.keys.pin, request.at)
         return (None if code == Code.APPROVED else _Refusal(code, "the issuer declines")), None
 
     def _find_refunded(self, request: Request, card: SimulatedCard) -> tuple[_Refusal | None, Key | None]:
@@ -166,7 +166,7 @@ class Transactions:
             auth_code=booked.auth_code,
             card=card,
             effect_minor=self._move(booked, request.kind) if approved else 0,
-            signed=approved,
+            sealed_with=request.keys.mac if approved else None,
         )
 
     def _move(self, booked: Booked, kind: Kind) -> int:
@@ -199,7 +199,7 @@ class Transactions:
             rrn=original.rrn,
             card=self._issuer.named(original.card),
             effect_minor=0 if again else self._move(original, Kind.REVERSAL),
-            signed=True,
+            sealed_with=request.keys.mac,
         )
 
     def _reversal_refusal(self, request: Request, original: Booked) -> _Refusal | None:
@@ -213,7 +213,7 @@ class Transactions:
         return None
 
     def _ended(self, request: Request, code: str, what: What, note: str) -> Decision:
-        return Decision(code=code, what=what, note=note, rrn=self.next_rrn(request.at), signed=True)
+        return Decision(code=code, what=what, note=note, rrn=self.next_rrn(request.at), sealed_with=request.keys.mac)
 
     def next_rrn(self, at: datetime) -> str:
         """Return the next reference number of the host, field 37: month, day, and a count."""

@@ -17,6 +17,7 @@ from pos_engine.values import Amount, Card, Identity
 from pos_engine.wire.message import Message
 from simulators.acquirer import Acquirer, Reply, terminal_master_key
 from simulators.cards import CARDS
+from simulators.ledger import card_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -75,7 +76,9 @@ class HostClient:
     ) -> Message:
         """Compose a sale."""
         presented = Card.keyed(card.pan.reveal(), card.expiry) if keyed else card.card
-        draft = self._draft(Kind.SALE, stan or self.next_stan(), amount_minor, presented, self.pin_block(pin, card))
+        draft = self._draft(
+            Kind.SALE, stan or self.next_stan(), amount_minor, presented, pin_block=self.pin_block(pin, card)
+        )
         return Message("0200", UNIONPAY.compose(draft))
 
     def refund(
@@ -87,7 +90,7 @@ class HostClient:
         stan: str | None = None,
     ) -> Message:
         """Compose a refund."""
-        draft = self._draft(Kind.REFUND, stan or self.next_stan(), amount_minor, card.card, None, original)
+        draft = self._draft(Kind.REFUND, stan or self.next_stan(), amount_minor, card.card, original=original)
         return Message("0220", UNIONPAY.compose(draft))
 
     def reversal(self, request: Message, reason: str = "98") -> Message:
@@ -145,6 +148,7 @@ class HostClient:
         stan: str,
         amount_minor: int | None = None,
         card: Card | None = None,
+        *,
         pin_block: bytes | None = None,
         original: OriginalRef | None = None,
     ) -> Draft:
@@ -196,6 +200,10 @@ class Bench:
         client = self.client(tid, merchant)
         assert client.sign_on()[39] == "00"
         return client
+
+    def charged(self, name: str = "everyday") -> int:
+        """Fen that a card has paid since the beginning."""
+        return CARDS[name].balance_minor - self.acquirer.ledger.balance(card_account(name))
 
 
 class Line:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pos_engine import limits
 from pos_engine.dialects.base import Kind, OriginalRef
 from pos_engine.errors import UsageError
-from pos_engine.flow.effects import Answered, Emit, MacState, Save, Send, Unreadable
+from pos_engine.flow.effects import Answered, Emit, Happening, MacState, Save, Send, Unreadable
 from pos_engine.flow.outcomes import Approved, Declined, InDoubt, outcome_of
 from pos_engine.flow.plan import DutyKind, expendable, owed, plan
 from pos_engine.flow.requests import Order
@@ -25,6 +26,10 @@ from tests.support.exchange import (
     silence,
     unsent,
 )
+
+if TYPE_CHECKING:
+    from pos_engine.clock import Instant
+    from pos_engine.wire.message import Message
 
 
 def outcome(script: Script, order: Order) -> Approved | Declined | InDoubt | None:
@@ -150,6 +155,15 @@ def test_a_demand_to_sign_on_is_a_decline_and_the_next_call_signs_on(code: str, 
     assert result.batch == "000002"
 
 
+@pytest.mark.parametrize("code", ["77", "99", "A0"])
+def test_a_demand_whose_mac_is_wrong_is_a_hint_and_leaves_the_sale_in_doubt(code: str) -> None:
+    script = Script(signed_on(), answer(code, mac=MacState.WRONG), signed_on(), answer("25"), approve())
+    assert isinstance(outcome(script, sale()), InDoubt)
+    assert isinstance(outcome(script, sale()), Approved)
+    assert [message.mti for message in script.sent] == ["0800", "0200", "0800", "0400", "0200"]
+    assert script.sent[3][39] == "98"
+
+
 def test_a_processing_request_in_the_header_makes_a_sign_on_due() -> None:
     script = Script(signed_on(), answer("00", header="3"), signed_on(), approve())
     script.run(sale())
@@ -176,8 +190,9 @@ def test_an_answer_under_another_batch_is_passed_over() -> None:
 
 @pytest.mark.parametrize("lacking", [4, 3, 42, 49, 60, 37])
 def test_an_approval_may_not_omit_what_it_echoes(lacking: int) -> None:
-    def reply(request, now):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def reply(request: Message, now: Instant) -> Happening:
         happened = approve()(request, now)
+        assert isinstance(happened, Answered)
         return Answered(now, happened.message.without(lacking), MacState.VALID)
 
     script = Script(signed_on(), reply)

@@ -20,7 +20,9 @@ def test_every_fault_can_be_triggered() -> None:
     assert {trigger.fault for trigger in TRIGGERS.values()} == set(Fault)
 
 
-@pytest.mark.parametrize(("amount", "digits"), [(951, 951), (1_951, 951), (123_951, 951), (1_950, None), (95_100, None)])
+@pytest.mark.parametrize(
+    ("amount", "digits"), [(951, 951), (1_951, 951), (123_951, 951), (1_950, None), (95_100, None)]
+)
 def test_the_last_three_digits_of_the_amount_decide(amount: int, digits: int | None) -> None:
     found = triggered(TRIGGERS, Kind.SALE, amount)
     assert (found.digits if found else None) == digits

@@ -7,6 +7,7 @@ from typing import Final
 from pos_engine.dialects.base import Dialect, MacRule
 from pos_engine.dialects.unionpay.codes import CODES
 from pos_engine.dialects.unionpay.compose import compose, compose_reversal
+from pos_engine.dialects.unionpay.explain import explain
 from pos_engine.dialects.unionpay.fields import FIELD_60, FIELD_61, HEADER, SPEC
 from pos_engine.dialects.unionpay.kinds import KINDS
 from pos_engine.dialects.unionpay.sign_on import read_batch, read_keys
@@ -34,6 +35,7 @@ UNIONPAY: Final = Dialect(
     compose_reversal=compose_reversal,
     read_keys=read_keys,
     read_batch=read_batch,
+    explain=explain,
     header=HEADER,
     header_default="603200320000",
     processing_request=processing_request,

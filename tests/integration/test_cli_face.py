@@ -1,0 +1,96 @@
+"""Help, completion, colour, and the last border: what the command line looks like whatever the command."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pos_engine.cli import HEADINGS
+from tests.support.commands import (
+    PROGRAM,
+    Shop,
+    environment,
+    on_a_terminal,
+)
+
+COMMANDS = [name for names in HEADINGS.values() for name in names]
+
+
+def test_colour_is_for_terminals_that_want_it(empty: Shop) -> None:
+    _, plain = on_a_terminal(empty, "acquirer", "cards", NO_COLOR="1")
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", plain)
+    assert "\x1b" not in empty.run("acquirer", "cards").out
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS), ["acquirer", "cards"]])
+def test_every_help_has_an_example(empty: Shop, command: list[str]) -> None:
+    done = empty.run(*command, "--help")
+    assert (done.code, done.err) == (0, "")
+    assert re.search(rf"Examples?:\n +pos-engine {' '.join(command)}", done.out)
+    if command:
+        assert "--json" in done.out
+        assert "--lang" in done.out
+    assert empty.run(*command, "-h").out == done.out
+
+
+def test_help_stands_under_the_headings_in_their_order(empty: Shop) -> None:
+    out = empty.run().out
+    shown = re.findall(r"^([A-Z][a-z]+):$", out, re.MULTILINE)
+    assert shown == ["Options", "Start", "Trade", "Session", "Look", "Traffic"]
+    for name in COMMANDS:
+        assert re.search(rf"^  {name} ", out, re.MULTILINE)
+    assert list(HEADINGS) == ["Start", "Trade", "Session", "Look", "Merchant", "Traffic", "Run"]
+
+
+def test_the_version_is_told(empty: Shop) -> None:
+    assert re.fullmatch(r"pos-engine, version [0-9.]+\n", empty.run("--version").out)
+
+
+def test_shells_can_complete(empty: Shop) -> None:
+    script = "from pos_engine.cli import main; main()"
+    for variables, expected in (
+        ({"_POS_ENGINE_COMPLETE": "bash_source"}, "_POS_ENGINE_COMPLETE=bash_complete"),
+        ({"_POS_ENGINE_COMPLETE": "bash_complete", "COMP_WORDS": "pos-engine s", "COMP_CWORD": "1"}, "plain,sale"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env=environment(empty.folder, **variables),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert expected in done.stdout
+        assert "Traceback" not in done.stderr
+
+
+def test_a_fault_of_our_own_is_one_line_without_its_text(empty: Shop) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*PROGRAM, "acquirer", "cards", "--json"],
+            cwd=empty.folder,
+            env=environment(empty.folder),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert re.fullmatch(r"pos-engine: internal error: OSError; .*\n", done.stderr)
+
+
+def test_help_starts_without_the_heavy_parts(empty: Shop) -> None:
+    script = (
+        "import sys; from pos_engine.cli import root\n"
+        "try: root.main(['--help'], prog_name='pos-engine')\n"
+        "except SystemExit: pass\n"
+        "print(sorted({name.partition('.')[0] for name in sys.modules}"
+        " & {'rich', 'asyncio', 'construct', 'simulators', 'sqlite3', 'serial', 'dpkt'}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment(empty.folder), capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines()[-1] == "[]"

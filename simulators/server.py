@@ -8,6 +8,7 @@ read its answers is not read.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 from concurrent.futures import Future
@@ -76,8 +77,13 @@ async def _listen(house: _House, host: str, port: int) -> asyncio.Server:
     loop = asyncio.get_running_loop()
     try:
         return await loop.create_server(lambda: _Connection(house), host, port, backlog=BACKLOG)
-    except (OSError, OverflowError) as error:
-        why = error.strerror if isinstance(error, OSError) else "there is no such port"
+    except socket.gaierror:
+        why = "there is no such host"
+    except OverflowError:
+        why = "there is no such port"
+    except OSError as error:
+        # asyncio's own text repeats the address.
+        why = os.strerror(error.errno) if error.errno else "the system refuses"
     reason = f"cannot listen on {host}:{port}: {why}"
     raise ConfigError(reason)
 

@@ -41,10 +41,6 @@ class Exit(enum.IntEnum):
     INTERRUPTED = 130
 
 
-class NotReadyError(PosError):
-    """Something outside the program has to be put right first, such as a port that another program holds."""
-
-
 class NothingFoundError(PosError):
     """What was asked for is not there."""
 
@@ -54,7 +50,6 @@ _ERRORS: Final = (
     (ConfigError, Exit.NOT_READY),
     (KeyFault, Exit.NOT_READY),
     (NotSignedOn, Exit.NOT_READY),
-    (NotReadyError, Exit.NOT_READY),
     (LinkError, Exit.NO_ANSWER),
     (ProtocolError, Exit.PROTOCOL),
     (JournalFault, Exit.JOURNAL),

@@ -58,7 +58,10 @@ def init(
     if not simulated and (terminal is None or merchant is None):
         reason = "init needs --terminal and --merchant, or --simulated"
         raise UsageError(reason)
-    values: dict[str, Value] = {"terminal.id": terminal or _TERMINAL, "terminal.merchant": merchant or _MERCHANT}
+    values: dict[str, Value] = {
+        "terminal.id": terminal or _any_terminal(),
+        "terminal.merchant": merchant or _MERCHANT,
+    }
     if address is not None:
         values["acquirer.address"] = address
     if simulated:
@@ -88,6 +91,13 @@ def _simulated_key(terminal: str) -> KeyBytes:
     from simulators.acquirer import terminal_master_key
 
     return terminal_master_key(terminal)
+
+
+def _any_terminal() -> str:
+    """Make up a terminal id: two trial terminals of one host would otherwise use the same trace numbers."""
+    from pos_engine.system import entropy
+
+    return f"T{int.from_bytes(entropy(4), 'big') % 10_000_000:07d}"
 
 
 def write_simulated(folder: Path, output: Output) -> Path:
@@ -237,7 +247,7 @@ def acquirer(output: Output, *, port: int, host: str, expose: bool) -> Exit:
             output.json({"event": "listening", "host": address, "port": real_port})
         else:
             listening = output.say(Text("the simulated acquirer listens on", "模拟收单主机监听于"))
-            output.line(f"{listening} {address}:{real_port}")
+            output.line(f"{listening} {f'[{address}]' if ':' in address else address}:{real_port}")
             output.note(output.say(Text("Ctrl-C ends it", "按 Ctrl-C 结束")))
 
     def told(event: Event) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from pos_engine.errors import JournalFault
 from pos_engine.journal import schema
+from pos_engine.journal.mark import highest
 from pos_engine.journal.record import thaw
 from pos_engine.journal.sealing import GENESIS, Head, Sealing
 
@@ -33,13 +34,16 @@ def about(owner: str, sealing: Sealing) -> dict[str, str]:
     return {"owner": owner, "check": sealing.owner_check}
 
 
-def audit(database: sqlite3.Connection, path: Path, owner: str, sealing: Sealing, mark: Head | None) -> Head:
-    """Verify a whole journal, as it is at one moment; returns the end of its chain, or raises `JournalFault`."""
+def audit(database: sqlite3.Connection, path: Path, owner: str, sealing: Sealing, marked: bytes | None) -> Head:
+    """Verify a whole journal, as it is at one moment; returns the end of its chain, or raises `JournalFault`.
+
+    `marked` is what the file of its high-water mark held before that moment, `None` if there was none.
+    """
     try:
         database.execute("BEGIN")
         found = schema.malformation(database)
         if found is None:
-            head = _audit(database, owner, sealing, mark)
+            head = _audit(database, owner, sealing, marked)
             database.execute("COMMIT")
             return head
     except sqlite3.Error as error:
@@ -50,7 +54,7 @@ def audit(database: sqlite3.Connection, path: Path, owner: str, sealing: Sealing
     raise JournalFault(reason)
 
 
-def _audit(database: sqlite3.Connection, owner: str, sealing: Sealing, mark: Head | None) -> Head:
+def _audit(database: sqlite3.Connection, owner: str, sealing: Sealing, marked: bytes | None) -> Head:
     held = dict(database.execute(ABOUT))
     if held.get("owner") != owner:
         reason = "belongs to another terminal or merchant"
@@ -58,10 +62,10 @@ def _audit(database: sqlite3.Connection, owner: str, sealing: Sealing, mark: Hea
     if held != about(owner, sealing):
         reason = "was written under another storage key"
         raise JournalFault(reason)
-    if mark is None:
+    if marked is None:
         reason = f"its high-water mark is missing; {KEEP}"
         raise JournalFault(reason)
-    head, newest, sealed = _walk(database, sealing, mark)
+    head, newest, sealed = _walk(database, sealing, highest(marked, sealing))
     _compare_index(database, newest)
     _compare_seals(database, sealing, sealed)
     return head

@@ -43,21 +43,25 @@ def create(path: Path, sealing: Sealing, head: Head) -> None:
     raise failure
 
 
-def read(path: Path, sealing: Sealing) -> Head | None:
-    """Return the highest mark, or `None` when there is no such file; `JournalFault` when it cannot be read."""
+def read(path: Path) -> bytes | None:
+    """Return what the file holds, or `None` when there is no such file."""
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         failure = fault(path, error)
-    else:
-        slots = (sealing.read_mark(data[offset : offset + MARK_BYTES]) for offset in SLOT_OFFSETS)
-        heads = [head for head in slots if head is not None]
-        if len(data) == FILE_BYTES and heads:
-            return max(heads)
-        failure = JournalFault(f"{path}: the high-water mark is damaged; keep it and the journal as evidence")
     raise failure
+
+
+def highest(data: bytes, sealing: Sealing) -> Head:
+    """Return the highest mark a file holds; `JournalFault` when it is damaged, or another journal's."""
+    slots = (sealing.read_mark(data[offset : offset + MARK_BYTES]) for offset in SLOT_OFFSETS)
+    heads = [head for head in slots if head is not None]
+    if len(data) != FILE_BYTES or not heads:
+        reason = "its high-water mark is damaged; keep it and the journal as evidence"
+        raise JournalFault(reason)
+    return max(heads)
 
 
 class HighWaterMark:

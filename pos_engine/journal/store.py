@@ -315,12 +315,12 @@ def _create(path: Path, marked: Path, owner: str, sealing: Sealing) -> None:
     if log.exists() and log.stat().st_size > 0:
         reason = f"{path}: the journal is missing, its write-ahead log is not; keep it as evidence"
         raise JournalFault(reason)
-    before = mark.read(marked, sealing)
-    if before is not None and before.entries > 0:
-        reason = f"{path}: the journal is missing; its high-water mark says that it had {before.entries} entries"
-        raise JournalFault(reason)
+    before = mark.read(marked)
     if before is None:
         mark.create(marked, sealing, Head(0, GENESIS))
+    elif (entries := mark.highest(before, sealing).entries) > 0:
+        reason = f"{path}: the journal is missing; its high-water mark says that it had {entries} entries"
+        raise JournalFault(reason)
     schema.create(path, about(owner, sealing))
 
 
@@ -329,7 +329,7 @@ def _verified(path: Path, marked: Path, owner: str, sealing: Sealing) -> tuple[s
     database = schema.open_for_reading(path)
     try:
         # The mark is read before the first entry is: a journal in use may run ahead of it, and never falls behind.
-        return database, audit(database, path, owner, sealing, mark.read(marked, sealing))
+        return database, audit(database, path, owner, sealing, mark.read(marked))
     except BaseException:
         database.close()
         raise

@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 from pos_engine import errors
-from pos_engine.cli.exits import Exit, NothingFoundError, NotReadyError, exit_for, exit_of
+from pos_engine.cli.exits import Exit, NothingFoundError, exit_for, exit_of
 from pos_engine.dialects.base import Kind
 from pos_engine.dialects.unionpay import UNIONPAY
 from pos_engine.flow.outcomes import Approved, Declined, InDoubt
@@ -30,7 +30,6 @@ EXPECTED = {
     errors.NotSignedOn: 6,
     errors.KeyFault: 6,
     errors.JournalFault: 8,
-    NotReadyError: 6,
     NothingFoundError: 9,
 }
 

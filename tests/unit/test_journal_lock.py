@@ -42,7 +42,7 @@ def test_one_process_holds_it_and_is_named(tmp_path: Path) -> None:
 
 def test_the_same_process_cannot_hold_it_twice(tmp_path: Path) -> None:
     lock = WriterLock.acquire(tmp_path / "journal.db")
-    with pytest.raises(JournalFault, match=f"held by pid {os.getpid()}$"):
+    with pytest.raises(JournalFault, match=rf"held by pid {os.getpid()}$"):
         WriterLock.acquire(tmp_path / "journal.db")
     lock.release()
 
@@ -61,7 +61,7 @@ def test_releasing_twice_does_no_harm_to_the_next_holder(tmp_path: Path) -> None
 def test_a_holder_that_did_not_say_its_number_is_unknown(tmp_path: Path, content: bytes) -> None:
     lock = WriterLock.acquire(tmp_path / "journal.db")
     (tmp_path / "journal.db.lock").write_bytes(content)
-    with pytest.raises(JournalFault, match="held by pid unknown$"):
+    with pytest.raises(JournalFault, match=r"held by pid unknown$"):
         WriterLock.acquire(tmp_path / "journal.db")
     lock.release()
 

@@ -20,7 +20,6 @@ from pos_engine.values import CNY, Amount, Currency
 from pos_engine.wire.field import Sensitivity
 from pos_engine.wire.message import Message
 from tests.support.records import EXPIRY, KEYED, PAN, PIN_BLOCK, SPEC, TRACK, answered, new_record
-from tests.support.specs import messages
 
 # Text as a careless peer or a broken locale may make it: lone surrogates and zero bytes too.
 ANY_TEXT = st.text(st.characters(), max_size=20)
@@ -37,6 +36,12 @@ KEYS = st.builds(
     st.sampled_from((8, 16, 24)).flatmap(lambda size: st.binary(min_size=size, max_size=size)),
     st.binary(min_size=3, max_size=8),
 )
+# A record keeps values without asking what they mean, so any text will do.
+MESSAGES = st.builds(
+    Message,
+    st.text("0123456789", min_size=4, max_size=4),
+    st.dictionaries(st.sampled_from(sorted(SPEC.fields)), ANY_TEXT),
+)
 RECORDS = st.builds(
     Record,
     number=st.integers(1, 2**62),
@@ -44,12 +49,12 @@ RECORDS = st.builds(
     state=st.sampled_from(State),
     stan=ANY_TEXT,
     batch=ANY_TEXT,
-    request=messages(SPEC),
+    request=MESSAGES,
     opened=INSTANTS,
     changed=INSTANTS,
     amount=st.none() | AMOUNTS,
     card=st.none() | ANY_TEXT,
-    answer=st.none() | messages(SPEC),
+    answer=st.none() | MESSAGES,
     keys=st.lists(KEYS, max_size=3).map(tuple),
     new_batch=st.none() | ANY_TEXT,
     reason=st.none() | ANY_TEXT,
@@ -68,8 +73,8 @@ JSON = st.recursive(
 
 def kept(message: Message) -> Message:
     """Leave out what no record keeps."""
-    lost = {n for n in message if SPEC.fields[n].sensitivity in {Sensitivity.SECRET, Sensitivity.KEY}}
-    return message.without(*lost)
+    levels = {Sensitivity.OPEN, Sensitivity.PAN, Sensitivity.CARD}
+    return message.without(*(n for n in message if SPEC.fields[n].sensitivity not in levels))
 
 
 @given(RECORDS)
@@ -144,9 +149,12 @@ def test_a_record_that_lacks_a_part_is_refused(name: str) -> None:
 @given(st.sampled_from(sorted(GOOD)), JSON)
 def test_a_wrong_part_is_refused_or_reads_and_nothing_else_happens(name: str, value: object) -> None:
     body = json.dumps({**GOOD, name: value})
+    fault: JournalFault | None = None
     try:
         assert isinstance(thaw(body), Record)
-    except JournalFault as fault:
+    except JournalFault as refused:
+        fault = refused
+    if fault is not None:
         assert str(fault) == "a journal record does not read as one"
         assert (fault.__context__, fault.__cause__) == (None, None)
 

@@ -177,7 +177,10 @@ def test_a_peer_that_does_not_read_is_not_read_until_it_does(host: BackgroundSer
 
 
 def test_a_busy_port_is_a_configuration_error_that_names_it(host: BackgroundServer) -> None:
-    with pytest.raises(ConfigError, match=f"127.0.0.1:{host.port}") as caught, BackgroundServer(port=host.port):
+    with (
+        pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1:{host.port}: Address already in use") as caught,
+        BackgroundServer(port=host.port),
+    ):
         pass
     assert caught.value.__context__ is None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pos_engine.dialects.registry import DIALECTS
-from pos_engine.errors import ConfigError
+from pos_engine.errors import ConfigError, PosError
 from pos_engine.flow.profile import Profile
 from pos_engine.framing.length import LengthFramer
 from pos_engine.framing.tpdu import Tpdu
@@ -45,26 +45,34 @@ def assemble(
         answer_timeout_s=config.answer_timeout_s,
         sign_on_age_max_s=config.sign_on_age_max_s,
         operator=config.operator,
+        accepts_unsigned_declines=config.unsigned_decline == "accept",
     )
     clock = clock or SystemClock()
     keystore = SoftwareKeyStore.open(config.keystore, config.wrapping_key)
-    journal = SqliteJournal.open(
-        config.journal,
-        spec=dialect.spec,
-        identity=profile.identity,
-        storage_key=keystore.storage_key(),
-        entropy=entropy,
-        read_only=read_only,
-    )
+    try:
+        # The journal comes last: it holds a lock, which nothing that fails later may leave behind.
+        link, tpdu = _link(config, clock), _tpdu(config, dialect)
+        reader, pin_pad = reader or _reader(config), pin_pad or _pin_pad(config, keystore)
+        journal = SqliteJournal.open(
+            config.journal,
+            spec=dialect.spec,
+            identity=profile.identity,
+            storage_key=keystore.storage_key(),
+            entropy=entropy,
+            read_only=read_only,
+        )
+    except PosError:
+        keystore.close()
+        raise
     performer = Performer(
         dialect=dialect,
         journal=journal,
-        link=_link(config, clock),
+        link=link,
         keystore=keystore,
-        reader=reader or _reader(config),
-        pin_pad=pin_pad or _pin_pad(config, keystore),
+        reader=reader,
+        pin_pad=pin_pad,
         clock=clock,
-        tpdu=_tpdu(config, dialect),
+        tpdu=tpdu,
         header=config.header or dialect.header_default or None,
         trace=trace or NoTrace(),
     )

@@ -20,8 +20,9 @@ class Instant:
     wall: datetime
 
     def since(self, earlier: Instant) -> float | None:
-        """Seconds from `earlier` to here, or `None` when a reboot lies between."""
-        return self.elapsed_s - earlier.elapsed_s if self.boot == earlier.boot else None
+        """Seconds from `earlier` to here; `None` when a reboot lies between, or a restored machine has gone back."""
+        passed_s = self.elapsed_s - earlier.elapsed_s
+        return passed_s if self.boot == earlier.boot and passed_s >= 0 else None
 
 
 class Clock(Protocol):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pos_engine.crypto.mac import equal
 from pos_engine.dialects.base import Dialect, Packet, pack, unpack
-from pos_engine.errors import KeyFault, NoAnswer, NotSent, RemoteProtocolError
+from pos_engine.errors import KeyFault, LocalProtocolError, NoAnswer, NotSent, RemoteProtocolError
 from pos_engine.flow.effects import (
     Answered,
     Ask,
@@ -64,16 +64,17 @@ class Performer:
 
     def run(self, drive: Drive) -> Finished:
         """Perform a drive to its end and return how it ended."""
+        happened: Happening | None = None
         try:
-            effect = next(drive)
             while True:
+                try:
+                    effect = next(drive) if happened is None else drive.send(happened)
+                except StopIteration as end:
+                    finished: Finished = end.value
+                    return finished
                 self.trace.before(effect)
                 happened = self._perform(effect)
                 self.trace.after(effect, happened)
-                effect = drive.send(happened)
-        except StopIteration as end:
-            finished: Finished = end.value
-            return finished
         finally:
             drive.close()
 
@@ -97,9 +98,11 @@ class Performer:
         return Done(self.clock.now())
 
     def _send(self, send: Send) -> Happening:
-        packet = pack(
-            self.dialect, send.message, tpdu=self.tpdu, header=self.header, mac=self._mac_function(send.mac_key)
-        )
+        mac = self._mac_function(send.mac_key)
+        try:
+            packet = pack(self.dialect, send.message, tpdu=self.tpdu, header=self.header, mac=mac)
+        except (KeyFault, LocalProtocolError) as error:
+            return NothingSent(self.clock.now(), str(error), keys_failed=isinstance(error, KeyFault))
         self.trace.message("sent", packet)
         try:
             self.link.send(packet.encode(), send.deadline_s)
@@ -116,8 +119,8 @@ class Performer:
             mac = self._mac_state(packet, mac_key)
         except NoAnswer as error:
             return Silent(self.clock.now(), str(error))
-        except RemoteProtocolError as error:
-            return Unreadable(self.clock.now(), str(error))
+        except (KeyFault, RemoteProtocolError) as error:
+            return Unreadable(self.clock.now(), str(error), keys_failed=isinstance(error, KeyFault))
         return Answered(self.clock.now(), packet.message, mac, self.dialect.processing_request(packet.header))
 
     def _mac_function(self, key: WrappedKey | None) -> Callable[[bytes], bytes] | None:

@@ -1,7 +1,10 @@
 """`Terminal`: what an application embeds. Each call works off what is owed, does one thing, ends in a definite state.
 
-No threads, no timers, nothing behind the caller's back: `tick` does what is due and says when to call again. A decline
-is a returned value; an exception means that nothing was sent for this call, or that no money was at stake.
+No threads, no timers, nothing behind the caller's back: `tick` does what is due and says when to call again. A call
+waits at most the answer timeout for each exchange it makes, and with an order it makes at most six (a reversal thrice,
+two sign-ons, the order itself), besides the time a cardholder takes. A decline is a returned value. An error means that
+nothing was sent for this call, or that no money was at stake; after a `JournalFault` or an interrupt the request may
+have left, and the next start takes it up as in doubt.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from pos_engine.assembly import assemble
 from pos_engine.config import Config, load
 from pos_engine.crypto.keys import show
 from pos_engine.dialects.base import Kind, Verdict
-from pos_engine.errors import JournalFault, KeyFault, NoAnswer, NotSent, NotSignedOn, PosError
+from pos_engine.errors import JournalFault, KeyFault, NoAnswer, NotSent, NotSignedOn, PosError, UsageError
 from pos_engine.flow.drive import drive
 from pos_engine.flow.outcomes import Approved, Declined, InDoubt, Line, Outcome, line_of, outcome_of
 from pos_engine.flow.plan import DutyKind, expendable, owed, plan
@@ -45,6 +48,7 @@ DUTY_NAMES: Final = {
     DutyKind.SIGN_ON: Text("sign on", "签到"),
     DutyKind.REVERSE: Text("reverse", "冲正"),
     DutyKind.REPEAT: Text("repeat until accepted", "重发直至受理"),
+    DutyKind.ASK: Text("ask the acquirer what became of it", "向收单机构查询"),
 }
 
 
@@ -55,6 +59,8 @@ class Tick:
     done: tuple[Outcome, ...]
     owed: int
     again_in_s: float | None
+    failed: str | None = None
+    """Why an owed exchange did not succeed this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,7 @@ class Terminal:
         """Take over a performer and everything it holds; `close` releases it."""
         self._profile = profile
         self._performer = performer
+        self._busy = False
 
     @classmethod
     def open(
@@ -174,7 +181,8 @@ class Terminal:
         outcomes = (outcome_of(record, self._profile.dialect) for record in finished.worked_off)
         done = tuple(outcome for outcome in outcomes if outcome is not None)
         count = sum(1 for _ in owed(self._performer.journal, self._profile, now))
-        return Tick(done, count, duty.wait_s if duty is not None else None)
+        failed = str(_blocked(finished.blocked_by)) if finished.blocked_by is not None else None
+        return Tick(done, count, duty.wait_s if duty is not None else None, failed)
 
     def status(self, *, recent: int = 5) -> Status:
         """Tell where the terminal stands; nothing is sent and nothing changes."""
@@ -200,12 +208,17 @@ class Terminal:
 
     def _run(self, order: Order | None, card: Card | None = None) -> Finished:
         performer, reader = self._performer, self._performer.reader
+        if self._busy:
+            reason = "the terminal is in the middle of another call"
+            raise UsageError(reason)
+        self._busy = True
         if card is not None:
             performer.reader = HeldCard(card)
         try:
             return performer.run(drive(order, performer.journal, self._profile, performer.clock.now()))
         finally:
             performer.reader = reader
+            self._busy = False
 
     def _shred(self) -> None:
         journal = self._performer.journal

@@ -55,6 +55,7 @@ class Config:
     header: str | None
     connect_timeout_s: float
     answer_timeout_s: float
+    unsigned_decline: Literal["accept", "reverse"]
     sign_on_age_max_s: float
     journal: Path
     keystore: Path

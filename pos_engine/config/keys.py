@@ -142,6 +142,13 @@ KEYS: Final = (
         bounds=(0.1, 300),
     ),
     Key(
+        "acquirer.unsigned_decline",
+        "unsigned_decline",
+        Text("a decline without a MAC: take it, or reverse with reason 98", "无MAC的拒绝应答: 接受, 或以98冲正"),
+        default="accept",
+        choices=("accept", "reverse"),
+    ),
+    Key(
         "session.sign_on_age_max_s",
         "sign_on_age_max_s",
         Text("seconds after which a new sign-on is due", "签到有效期(秒)"),

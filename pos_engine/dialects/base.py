@@ -167,6 +167,8 @@ class Dialect:
     """Reads the batch number a sign-on answer hands out; `None` when it is not usable."""
     explain: Callable[[Message, int], Text | None]
     """Says in words what an element's value means, for whoever reads a decoded message."""
+    kept: frozenset[int]
+    """Elements of an answer that the journal keeps; whatever else a host writes into one is not ours to keep."""
     header: Columns | None = None
     header_default: str = ""
     processing_request: Callable[[str | None], str | None] = lambda _header: None

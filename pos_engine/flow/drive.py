@@ -8,7 +8,7 @@ go ahead.
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pos_engine import limits
@@ -19,6 +19,7 @@ from pos_engine.flow import requests
 from pos_engine.flow.effects import (
     Answered,
     Ask,
+    CheckKeys,
     Effect,
     Happening,
     KeysChecked,
@@ -32,12 +33,11 @@ from pos_engine.flow.plan import Duty, DutyKind, plan
 from pos_engine.flow.responses import classify
 from pos_engine.flow.states import Cue
 from pos_engine.flow.step import Evidence, step
-from pos_engine.journal.record import Record, State, open_part
-from pos_engine.session.states import session_of
+from pos_engine.journal.record import Record, State
+from pos_engine.session.states import FIRST_BATCH, session_of
 
 if TYPE_CHECKING:
     from pos_engine.clock import Instant
-    from pos_engine.crypto.keys import WrappedKey
     from pos_engine.flow.profile import Profile
     from pos_engine.flow.requests import Order
     from pos_engine.journal.view import JournalView
@@ -72,12 +72,21 @@ def drive(order: Order | None, journal: JournalView, profile: Profile, now: Inst
         done = yield from _work_off(journal, profile, now, urgent=order is not None)
     if order is None or done.blocked_by is not None:
         return done
-    record, now = yield from _ordered(order, journal, profile, done.now)
+    now = done.now
+    if order.kind is not Kind.SIGN_ON:
+        failed, now = yield from _renewed(journal, profile, now)
+        if failed is not None:
+            return Finished(now, None, failed, done.worked_off, plan(journal, profile, now))
+    record, now = yield from _ordered(order, journal, profile, now)
     return Finished(now, record, None, done.worked_off, plan(journal, profile, now))
 
 
 def _work_off(journal: JournalView, profile: Profile, now: Instant, *, urgent: bool) -> Drive:
     done: tuple[Record, ...] = ()
+    for record in journal.open_records(_asking(profile)):
+        if record.state is State.PENDING:
+            # Nothing is sent for it by itself, but that it is in doubt is put on record and told.
+            _, now = yield from _exchange(record, Cue.RESTART, journal, profile, now)
     for _ in range(limits.DUTIES_PER_CALL_MAX):
         duty = plan(journal, profile, now)
         if duty is None or (duty.wait_s > 0 and not urgent):
@@ -90,6 +99,10 @@ def _work_off(journal: JournalView, profile: Profile, now: Instant, *, urgent: b
             return Finished(now, None, record, done, plan(journal, profile, now))
         done = (*done, record)
     return Finished(now, None, done[-1], done, plan(journal, profile, now))
+
+
+def _asking(profile: Profile) -> list[Kind]:
+    return [row.kind for row in profile.dialect.kinds.values() if row.on_silence is OnSilence.ASK]
 
 
 def _fulfil(
@@ -120,69 +133,89 @@ def _ordered(
     return (yield from _exchange(record, Cue.START, journal, profile, now))
 
 
+def _renewed(
+    journal: JournalView, profile: Profile, now: Instant
+) -> Generator[Effect, Happening, tuple[Record | None, Instant]]:
+    """Check the keys in force before a card is taken, and sign on when they do not open: the master key was replaced.
+
+    Returns the sign-on that failed, or `None` when the keys are good.
+    """
+    sign_on = session_of(journal, now, profile.sign_on_age_max_s).sign_on
+    happened = yield Ask(CheckKeys(sign_on.keys if sign_on is not None else ()))
+    if not isinstance(happened, KeysChecked):
+        raise _unexpected(happened)
+    if happened.good:
+        return None, happened.now
+    record, now = yield from _ordered(requests.Order(kind=Kind.SIGN_ON), journal, profile, happened.now)
+    return (None if record.state is State.APPROVED else record), now
+
+
 def _exchange(
     record: Record, cue: Cue | None, journal: JournalView, profile: Profile, now: Instant
 ) -> Generator[Effect, Happening, tuple[Record, Instant]]:
     """Run one exchange to a state in which nothing more happens by itself."""
-    deadline_s = now.elapsed_s + profile.answer_timeout_s
     session = session_of(journal, now, profile.sign_on_age_max_s)
-    # An owed message is sealed with today's key, whatever it was first sealed with.
-    mac_key = session.key(KeyUsage.MAC) if profile.dialect.kinds[record.kind].mac else None
-    signed_on_by = session.sign_on.number if session.sign_on is not None else None
-    evidence = Evidence(deadline_s=deadline_s, mac_key=mac_key, signed_on_by=signed_on_by)
+    terms = Evidence(
+        deadline_s=now.elapsed_s + profile.answer_timeout_s,
+        # An owed message is sealed with today's key, whatever it was first sealed with.
+        mac_key=session.key(KeyUsage.MAC) if profile.dialect.kinds[record.kind].mac else None,
+        signed_on_by=session.sign_on.number if session.sign_on is not None else None,
+    )
+    evidence = terms
     while cue is not None:
         record, effects = step(record, cue, now, evidence)
         cue = None
         for effect in effects:
             happened = yield effect
             now = happened.now
-            cue, evidence = _cue_of(happened, record, profile, deadline_s, mac_key)
+            cue, evidence = _cue_of(happened, record, profile, terms)
     return record, now
 
 
-def _cue_of(
-    happened: Happening, record: Record, profile: Profile, deadline_s: float, mac_key: WrappedKey | None
-) -> tuple[Cue | None, Evidence]:
+def _cue_of(happened: Happening, record: Record, profile: Profile, terms: Evidence) -> tuple[Cue | None, Evidence]:
     """Turn what the world answered into a cue; `None` where an effect was simply done."""
     match happened:
         case Answered():
-            return _read_answer(happened, record, profile, deadline_s, mac_key)
+            return _read_answer(happened, record, profile, terms)
         case Silent(why=why):
-            return Cue.SILENCE, Evidence(note=why)
-        case NothingSent(why=why):
+            return Cue.SILENCE, replace(terms, note=why)
+        case NothingSent(why=why, keys_failed=failed):
             # What has to be repeated until it is accepted is still owed when it could not even be sent.
             repeated = profile.dialect.kinds[record.kind].on_silence is OnSilence.REPEAT
-            return (Cue.NOT_ACCEPTED if repeated else Cue.NOT_SENT), Evidence(note=why)
-        case Unreadable(why=why):
-            return Cue.UNREADABLE, Evidence(note=why)
+            return (Cue.NOT_ACCEPTED if repeated else Cue.NOT_SENT), replace(terms, note=why, demands_sign_on=failed)
+        case Unreadable(why=why, keys_failed=failed):
+            return Cue.UNREADABLE, replace(terms, note=why, demands_sign_on=failed)
         case KeysChecked(good=good, why=why):
-            return (Cue.KEYS_GOOD if good else Cue.KEYS_BAD), Evidence(note=why)
+            return (Cue.KEYS_GOOD if good else Cue.KEYS_BAD), replace(terms, note=why)
         case _:
-            return None, Evidence(deadline_s=deadline_s, mac_key=mac_key)
+            return None, terms
 
 
-def _read_answer(
-    happened: Answered, record: Record, profile: Profile, deadline_s: float, mac_key: WrappedKey | None
-) -> tuple[Cue, Evidence]:
+def _read_answer(happened: Answered, record: Record, profile: Profile, terms: Evidence) -> tuple[Cue, Evidence]:
     dialect = profile.dialect
-    cue, why = classify(record, happened, dialect)
-    if cue is Cue.STRANGER:
-        return cue, Evidence(note=why, deadline_s=deadline_s, mac_key=mac_key)
-    keys: tuple[WrappedKey, ...] = ()
-    new_batch = None
-    if cue is Cue.KEYS_OFFERED:
-        try:
-            keys, new_batch = dialect.read_keys(happened.message), dialect.read_batch(happened.message)
-        except DecodeError as error:
-            cue, why = Cue.UNREADABLE, str(error)
-    evidence = Evidence(
-        answer=open_part(happened.message, dialect.spec),
-        keys=keys,
-        new_batch=new_batch,
-        host_demands_sign_on=happened.processing_request in dialect.sign_on_requests,
+    cue, why = classify(record, happened, profile)
+    if cue in {Cue.STRANGER, Cue.LATE_APPROVAL}:
+        return cue, replace(terms, note=why)
+    evidence = replace(
+        terms,
+        answer=happened.message.only(dialect.kept),
+        demands_sign_on=happened.processing_request in dialect.sign_on_requests,
         note=why,
     )
-    return cue, evidence
+    return _read_sign_on(happened, record, profile, evidence) if cue is Cue.KEYS_OFFERED else (cue, evidence)
+
+
+def _read_sign_on(happened: Answered, record: Record, profile: Profile, evidence: Evidence) -> tuple[Cue, Evidence]:
+    """Read what a sign-on brought; a layout that nobody knows makes the answer unreadable, and activates nothing."""
+    try:
+        keys = profile.dialect.read_keys(happened.message)
+        batch = profile.dialect.read_batch(happened.message)
+    except DecodeError as error:
+        return Cue.UNREADABLE, replace(evidence, note=str(error))
+    note = ""
+    if batch is not None and record.batch not in {FIRST_BATCH, batch}:
+        note = f"the host changes the batch from {record.batch} to {batch}"
+    return Cue.KEYS_OFFERED, replace(evidence, keys=keys, new_batch=batch, note=note)
 
 
 def _unexpected(happened: Happening) -> AssertionError:

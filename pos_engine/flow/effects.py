@@ -120,14 +120,17 @@ class NothingSent:
 
     now: Instant
     why: str
+    keys_failed: bool = False
+    """Because a key in force does not open any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Something arrived that is not a message of the dialect."""
+    """Something arrived that is not a message of the dialect, or cannot be verified."""
 
     now: Instant
     why: str
+    keys_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,9 +127,8 @@ def line_of(record: Record, acting: Sequence[Record]) -> Line:
         standing = Standing.REVERSED
     counts = standing in {Standing.APPROVED, Standing.DECLINED}
     code = record.code if counts else None
-    return Line(
-        record.kind, record.stan, record.batch, standing, code, record.amount, record.card, record.opened.wall
-    )
+    return Line(record.kind, record.stan, record.batch, standing, code, record.amount, record.card, record.opened.wall)
+
 
 DUTIES = {
     OnSilence.REVERSE: Text("it will be reversed before anything else is sent", "下一笔交易前将自动冲正"),

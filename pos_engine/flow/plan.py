@@ -31,6 +31,7 @@ class DutyKind(enum.Enum):
     SIGN_ON = "sign on"
     REVERSE = "reverse a request whose outcome is in doubt"
     REPEAT = "send a request again until it is accepted"
+    ASK = "find out from the acquirer what became of a request, and say so"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,12 @@ def plan(journal: JournalView, profile: Profile, now: Instant) -> Duty | None:
     if not session_of(journal, now, profile.sign_on_age_max_s).ready:
         failed = journal.failures(Kind.SIGN_ON)
         return Duty(DutyKind.SIGN_ON, None, _wait_s(failed[-1], len(failed), now) if failed else 0.0)
-    return next(iter(owed(journal, profile, now)), None)
+    return next((duty for duty in owed(journal, profile, now) if duty.kind is not DutyKind.ASK), None)
 
 
 def owed(journal: JournalView, profile: Profile, now: Instant) -> Iterator[Duty]:
-    """Name everything that is owed about money, oldest first, whether or not it could be sent now."""
-    rows = profile.dialect.kinds.values()
-    kinds = [row.kind for row in rows if row.on_silence in {OnSilence.REVERSE, OnSilence.REPEAT}]
+    """Name everything that is owed about money, oldest first, what only a person can do included."""
+    kinds = [row.kind for row in profile.dialect.kinds.values() if row.financial]
     for record in journal.open_records(kinds):
         duty = _duty_of(record, journal.acting_on(record.number), profile, now)
         if duty is not None:
@@ -73,6 +73,8 @@ def _duty_of(record: Record, acting: Sequence[Record], profile: Profile, now: In
             return Duty(DutyKind.REPEAT, record)
         case OnSilence.REPEAT:
             return Duty(DutyKind.REPEAT, record, _wait_s(record, record.attempts, now))
+        case OnSilence.ASK:
+            return Duty(DutyKind.ASK, record)
         case _:
             return None
 

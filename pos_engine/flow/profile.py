@@ -21,3 +21,5 @@ class Profile:
     answer_timeout_s: float = limits.ANSWER_TIMEOUT_S
     sign_on_age_max_s: float = limits.SIGN_ON_AGE_MAX_S
     operator: str = "01"
+    accepts_unsigned_declines: bool = True
+    """Whether a decline without a MAC counts; else it is reversed with reason 98."""

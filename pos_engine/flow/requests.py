@@ -9,9 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pos_engine.dialects.base import Draft, Kind, OriginalRef
+from pos_engine.dialects.base import Draft, Kind, OriginalRef, Verdict
 from pos_engine.errors import LocalProtocolError, UsageError
+from pos_engine.flow.responses import verdict_of
+from pos_engine.flow.states import REVERSAL_REASONS, Cue
 from pos_engine.journal.record import Record, State
+from pos_engine.wire import codec
 from pos_engine.wire.message import Message
 
 if TYPE_CHECKING:
@@ -23,6 +26,11 @@ if TYPE_CHECKING:
     from pos_engine.journal.view import JournalView
     from pos_engine.session.states import Session
     from pos_engine.values import Amount
+
+UNKNOWN_RRN: Final = "000000000000"
+"""What a terminal sends that does not know the original's RRN."""
+
+UNWANTED_REASON: Final = REVERSAL_REASONS[Cue.UNWANTED]
 
 DEFAULT_REASON: Final = "98"
 """Field 39 of a reversal whose cause was lost with the power: no answer was seen."""
@@ -53,21 +61,35 @@ def _check_refund(order: Order, amount: Amount, journal: JournalView) -> None:
     if order.original is None:
         reason = "a refund names the sale it gives back"
         raise UsageError(reason)
-    sale = journal.find_original(order.original.batch, order.original.stan)
+    _refuse_while_in_doubt(order.original, journal)
+    sale = own_sale(order.original, journal)
     if sale is None:
         # Another terminal's sale may be refunded here; then only the host knows its amount.
         return
     if sale.kind is not Kind.SALE or sale.state is not State.APPROVED or sale.amount is None:
         reason = f"STAN {sale.stan} is not an approved sale"
         raise UsageError(reason)
-    refunds = [record for record in journal.acting_on(sale.number) if record.kind is Kind.REFUND]
-    if any(record.state in {State.PENDING, State.DOUBTFUL} for record in refunds):
-        reason = f"a refund of STAN {sale.stan} is in doubt: ask the acquirer what became of it first"
-        raise UsageError(reason)
-    given = sum(record.amount.minor for record in refunds if record.state is State.APPROVED and record.amount)
+    refunds = [each for each in journal.acting_on(sale.number) if each.kind is Kind.REFUND]
+    given = sum(each.amount.minor for each in refunds if each.state is State.APPROVED and each.amount)
     if amount.currency != sale.amount.currency or given + amount.minor > sale.amount.minor:
         reason = f"refunds of STAN {sale.stan} would exceed the sale"
         raise UsageError(reason)
+
+
+def _refuse_while_in_doubt(original: OriginalRef, journal: JournalView) -> None:
+    """Refuse a refund while another of the same sale is in doubt, whoever's sale it was."""
+    named = original.batch + original.stan
+    for each in journal.open_records((Kind.REFUND,)):
+        if each.request.get(61, "").startswith(named) and each.request.get(37) == original.rrn:
+            reason = f"a refund of STAN {original.stan} is in doubt: ask the acquirer what became of it first"
+            raise UsageError(reason)
+
+
+def own_sale(original: OriginalRef, journal: JournalView) -> Record | None:
+    """Find the original in this journal. The same batch and STAN with another RRN is another terminal's."""
+    found = journal.find_original(original.batch, original.stan)
+    rrn = found.answer.get(37) if found is not None and found.answer is not None else None
+    return found if original.rrn in {rrn, UNKNOWN_RRN} else None
 
 
 def draft(
@@ -94,7 +116,10 @@ def draft(
         original=order.original,
         operator=profile.operator,
     )
-    original = journal.find_original(order.original.batch, order.original.stan) if order.original else None
+    original = own_sale(order.original, journal) if order.original else None
+    if original is not None and card is not None and original.card != card.pan.masked:
+        reason = f"STAN {original.stan} was paid with another card"
+        raise UsageError(reason)
     return Record(
         number=journal.next_number(),
         kind=order.kind,
@@ -116,7 +141,10 @@ def _compose(details: Draft, profile: Profile) -> Message:
     if lacking:
         reason = f"a {details.row.kind.value} request lacks fields {', '.join(map(str, sorted(lacking)))}"
         raise LocalProtocolError(reason)
-    return Message(details.row.mti, fields)
+    message = Message(details.row.mti, fields)
+    # What cannot be encoded must not be journalled: it could neither be sent nor reversed.
+    codec.encode(message, profile.dialect.spec)
+    return message
 
 
 def draft_reversal(original: Record, journal: JournalView, profile: Profile, now: Instant) -> Record:
@@ -137,4 +165,6 @@ def draft_reversal(original: Record, journal: JournalView, profile: Profile, now
         amount=original.amount,
         card=original.card,
         original=original.number,
+        approval_proven=original.reason == UNWANTED_REASON
+        and verdict_of(Message("", answer), profile.dialect) is Verdict.APPROVAL,
     )

@@ -1,9 +1,10 @@
 """What an answer means. `classify` alone turns a message into a cue: matching, response code, MAC, completeness.
 
 Matching comes first: an answer belongs to one request (MTI pair, STAN, terminal, every element both carry). What does
-not match is a stranger, noted and passed over, never an outcome. Then: an approval needs a valid MAC and every
-element it must have; a decline counts with a valid MAC or with none; a wrong MAC on a decline makes it a stranger. A
-reversal ends with 00, 12 or 25 and nothing else.
+not match is a stranger, noted and passed over, never an outcome. Then: an approval needs a valid MAC and every element
+it must have; a decline counts with a valid MAC or, where the profile accepts that, with none; a wrong MAC on a decline
+makes it a stranger. A reversal ends with 00, 12 or 25 and nothing else, and once the host has proven that it approved
+the original, with 00 alone.
 """
 
 from __future__ import annotations
@@ -16,27 +17,41 @@ from pos_engine.flow.states import Cue
 
 if TYPE_CHECKING:
     from pos_engine.dialects.base import Dialect, KindRow
+    from pos_engine.flow.profile import Profile
     from pos_engine.journal.record import Record
     from pos_engine.wire.message import Message
 
-REVERSAL_ENDS: Final = frozenset({"00", "12", "25"})
+ACCEPTED: Final = "00"
+REVERSAL_ENDS: Final = frozenset({ACCEPTED, "12", "25"})
 """Accepted; never heard of it; no such original: after each of these nothing is left to reverse."""
 PARTIAL_APPROVAL: Final = "10"
+BATCH_DIFFERS: Final = "field 60.2 differs"
+AMOUNT: Final = 4
 
 
-def classify(record: Record, answer: Answered, dialect: Dialect) -> tuple[Cue, str]:
+def classify(record: Record, answer: Answered, profile: Profile) -> tuple[Cue, str]:
     """Say what a message that arrived means for the pending record, and why where it is not the plain answer."""
-    row = dialect.kinds[record.kind]
-    difference = mismatch(record.request, answer.message, row, dialect)
+    dialect, message = profile.dialect, answer.message
+    row, verdict = dialect.kinds[record.kind], verdict_of(message, dialect)
+    difference = mismatch(record.request, message, row, dialect)
+    if difference == BATCH_DIFFERS and verdict is Verdict.SIGN_ON:
+        # That the batches differ is the very thing such an answer reports.
+        return Cue.NOT_ACCEPTED_DEMAND, "a demand to sign on, under another batch"
+    if difference and _is_late_approval(record, answer, dialect):
+        return Cue.LATE_APPROVAL, "the request that is being reversed was approved, late"
     if difference:
-        return Cue.STRANGER, f"passed over {answer.message.mti}: {difference}"
-    code = answer.message.get(39, "")
-    verdict = dialect.meaning(code).verdict if code.isascii() and code.isalnum() else None
+        return Cue.STRANGER, f"passed over {message.mti}: {difference}"
     if row.on_silence is OnSilence.REPEAT:
-        return _of_repeated(code, verdict, answer.mac, row)
+        return _of_repeated(record, answer, verdict, row)
     if verdict is Verdict.APPROVAL:
         return _of_approval(record, answer, row)
-    return _of_decline(verdict, answer.mac, row)
+    return _of_decline(verdict, answer.mac, row, profile)
+
+
+def verdict_of(message: Message, dialect: Dialect) -> Verdict | None:
+    """Read the response code; `None` where there is none, or one that no host sends (blanks, lower case)."""
+    code = message.get(39, "")
+    return dialect.meaning(code).verdict if code.isascii() and code.isalnum() and code == code.upper() else None
 
 
 def mismatch(request: Message, answer: Message, row: KindRow, dialect: Dialect) -> str:
@@ -48,23 +63,48 @@ def mismatch(request: Message, answer: Message, row: KindRow, dialect: Dialect) 
             return f"field {number} differs"
     for number in dialect.echoes:
         if number in request and number in answer and answer[number] != request[number]:
+            if number == AMOUNT and _is_partial(request, answer):
+                continue
             return f"field {number} differs"
     return _batch_mismatch(request, answer, row, dialect)
+
+
+def _is_partial(request: Message, answer: Message) -> bool:
+    """Tell whether the amount may differ: a partial approval names a smaller one."""
+    return answer.get(39) == PARTIAL_APPROVAL and answer[AMOUNT] < request[AMOUNT]
 
 
 def _batch_mismatch(request: Message, answer: Message, row: KindRow, dialect: Dialect) -> str:
     layout, sent, received = dialect.layouts.get(60), request.get(60), answer.get(60)
     if not row.financial or layout is None or sent is None or received is None:
         return ""
-    return "" if layout.get(sent, "60.2") == layout.get(received, "60.2") else "field 60.2 differs"
+    return "" if layout.get(sent, "60.2") == layout.get(received, "60.2") else BATCH_DIFFERS
 
 
-def _of_repeated(code: str, verdict: Verdict | None, mac: MacState, row: KindRow) -> tuple[Cue, str]:
-    if code in REVERSAL_ENDS and not (row.mac and mac is MacState.WRONG):
-        return Cue.APPROVAL, ""
+def _is_late_approval(record: Record, answer: Answered, dialect: Dialect) -> bool:
+    """Tell whether a message is the proven approval of what a reversal takes back: the two have crossed."""
+    if record.kind is not Kind.REVERSAL or answer.mac is not MacState.VALID:
+        return False
+    if verdict_of(answer.message, dialect) is not Verdict.APPROVAL:
+        return False
+    reversible = (row for row in dialect.kinds.values() if row.on_silence is OnSilence.REVERSE)
+    return any(not mismatch(record.request, answer.message, row, dialect) for row in reversible)
+
+
+def _of_repeated(record: Record, answer: Answered, verdict: Verdict | None, row: KindRow) -> tuple[Cue, str]:
+    code = answer.message.get(39, "")
     if verdict is Verdict.SIGN_ON:
         return Cue.NOT_ACCEPTED_DEMAND, f"not accepted: {code}"
-    return Cue.NOT_ACCEPTED, "not accepted: its MAC is wrong" if code in REVERSAL_ENDS else "not accepted"
+    if code not in REVERSAL_ENDS:
+        return Cue.NOT_ACCEPTED, "not accepted"
+    if row.mac and answer.mac is MacState.WRONG:
+        return Cue.NOT_ACCEPTED, "not accepted: the MAC is wrong"
+    if record.approval_proven and code != ACCEPTED:
+        return Cue.NOT_ACCEPTED, "not accepted: the host does not know what it approved"
+    lacking = row.answered_with - set(answer.message)
+    if code == ACCEPTED and lacking:
+        return Cue.NOT_ACCEPTED, f"not accepted: without fields {_listed(lacking)}"
+    return Cue.APPROVAL, ""
 
 
 def _of_approval(record: Record, answer: Answered, row: KindRow) -> tuple[Cue, str]:
@@ -72,17 +112,25 @@ def _of_approval(record: Record, answer: Answered, row: KindRow) -> tuple[Cue, s
         return Cue.UNPROVEN, f"an approval whose MAC is {answer.mac.name.lower()}"
     lacking = row.answered_with - set(answer.message)
     if lacking:
-        return Cue.UNWANTED, f"an approval without fields {', '.join(map(str, sorted(lacking)))}"
+        return Cue.UNWANTED, f"an approval without fields {_listed(lacking)}"
     if answer.message[39] == PARTIAL_APPROVAL:
         return Cue.UNWANTED, "a partial approval that was not asked for"
     return (Cue.KEYS_OFFERED if record.kind is Kind.SIGN_ON else Cue.APPROVAL), ""
 
 
-def _of_decline(verdict: Verdict | None, mac: MacState, row: KindRow) -> tuple[Cue, str]:
+def _of_decline(verdict: Verdict | None, mac: MacState, row: KindRow, profile: Profile) -> tuple[Cue, str]:
     trusted = not row.mac or mac is not MacState.WRONG
     if verdict is Verdict.SIGN_ON:
         # These codes act as a hint even when their MAC is wrong, because differing keys are what they report.
         return (Cue.DEMAND, "") if trusted else (Cue.NOT_ACCEPTED_DEMAND, "a demand to sign on whose MAC is wrong")
     if verdict is None:
         return Cue.UNREADABLE, "an answer without a response code"
-    return (Cue.DECLINE, "") if trusted else (Cue.STRANGER, "passed over a decline whose MAC is wrong")
+    if not trusted:
+        return Cue.STRANGER, "passed over a decline whose MAC is wrong"
+    if row.mac and mac is MacState.ABSENT and not profile.accepts_unsigned_declines:
+        return Cue.UNSIGNED, "a decline without a MAC, which this profile does not accept"
+    return Cue.DECLINE, ""
+
+
+def _listed(numbers: frozenset[int] | set[int]) -> str:
+    return ", ".join(map(str, sorted(numbers)))

@@ -31,7 +31,9 @@ class Cue(enum.Enum):
     NOT_ACCEPTED_DEMAND = "an answer that ends nothing and demands a new sign-on"
     UNPROVEN = "an approval whose MAC is missing or wrong"
     UNWANTED = "an approval that was not asked for in this form"
+    UNSIGNED = "a decline without a MAC, where the profile wants one"
     STRANGER = "a message that answers another request"
+    LATE_APPROVAL = "a proven approval of the request that is being reversed"
     UNREADABLE = "bytes that are no message"
     SILENCE = "no answer in time, or the link was lost"
     RESTART = "the terminal starts and finds the exchange unfinished"
@@ -58,10 +60,12 @@ TRANSITIONS: Final[Mapping[tuple[State, Cue], tuple[State, Action]]] = {
     (State.PENDING, Cue.DECLINE): (State.DECLINED, Action.CONCLUDE),
     (State.PENDING, Cue.DEMAND): (State.DECLINED, Action.CONCLUDE),
     (State.PENDING, Cue.STRANGER): (State.PENDING, Action.LISTEN),
+    (State.PENDING, Cue.LATE_APPROVAL): (State.PENDING, Action.LISTEN),
     (State.PENDING, Cue.NOT_ACCEPTED): (State.DOUBTFUL, Action.DOUBT),
     (State.PENDING, Cue.NOT_ACCEPTED_DEMAND): (State.DOUBTFUL, Action.DOUBT),
     (State.PENDING, Cue.UNPROVEN): (State.DOUBTFUL, Action.DOUBT),
     (State.PENDING, Cue.UNWANTED): (State.DOUBTFUL, Action.DOUBT),
+    (State.PENDING, Cue.UNSIGNED): (State.DOUBTFUL, Action.DOUBT),
     (State.PENDING, Cue.UNREADABLE): (State.DOUBTFUL, Action.DOUBT),
     (State.PENDING, Cue.SILENCE): (State.DOUBTFUL, Action.DOUBT),
     (State.PENDING, Cue.RESTART): (State.DOUBTFUL, Action.DOUBT),
@@ -71,6 +75,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Cue], tuple[State, Action]]] = {
 REVERSAL_REASONS: Final[Mapping[Cue, str]] = {
     Cue.SILENCE: "98",
     Cue.RESTART: "98",
+    Cue.UNSIGNED: "98",
     Cue.NOT_ACCEPTED_DEMAND: "98",
     Cue.UNPROVEN: "A0",
     Cue.UNWANTED: "06",

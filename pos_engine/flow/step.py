@@ -12,6 +12,7 @@ from pos_engine import limits
 from pos_engine.errors import LocalProtocolError
 from pos_engine.flow.effects import Ask, CheckKeys, Effect, Emit, Listen, Save, Send
 from pos_engine.flow.states import DEMANDS, REVERSAL_REASONS, TRANSITIONS, Action, Cue
+from pos_engine.journal.record import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,7 +30,7 @@ class Evidence:
     answer: Message | None = None
     keys: tuple[WrappedKey, ...] = ()
     new_batch: str | None = None
-    host_demands_sign_on: bool = False
+    demands_sign_on: bool = False
     deadline_s: float = 0.0
     mac_key: WrappedKey | None = None
     signed_on_by: int | None = None
@@ -48,11 +49,17 @@ def step(record: Record, cue: Cue, now: Instant, evidence: Evidence) -> tuple[Re
 
 
 def _noted(record: Record, cue: Cue, evidence: Evidence) -> Record:
+    """Add the remark, and what the cue proves. What decides is always noted, what is passed over while there is room."""
     notes = record.notes
-    if evidence.note and len(notes) < limits.NOTES_MAX and evidence.note not in notes[-1:]:
-        notes = (*notes, evidence.note)
-    demands = record.demands_sign_on or cue in DEMANDS or evidence.host_demands_sign_on
-    return replace(record, notes=notes, demands_sign_on=demands)
+    room = limits.NOTES_MAX - (1 if record.state is State.PENDING else 0)
+    if evidence.note and evidence.note not in notes[-1:]:
+        notes = (*notes, evidence.note)[:room] if record.state is State.PENDING else (*notes[: room - 1], evidence.note)
+    return replace(
+        record,
+        notes=notes,
+        demands_sign_on=record.demands_sign_on or cue in DEMANDS or evidence.demands_sign_on,
+        approval_proven=record.approval_proven or cue is Cue.LATE_APPROVAL,
+    )
 
 
 def _begin(record: Record, _cue: Cue, evidence: Evidence) -> tuple[Record, tuple[Effect, ...]]:

@@ -69,6 +69,8 @@ class Record:
     """The number of the sign-on that was in force when the request was last sent."""
     demands_sign_on: bool = False
     """Whether the answer asked for a new sign-on."""
+    approval_proven: bool = False
+    """Of a reversal: the host has proven that it approved the original, so 12 and 25 do not end it."""
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -125,6 +127,7 @@ def freeze(record: Record, spec: MessageSpec) -> AtRest:
         "attempts": record.attempts,
         "signed_on_by": record.signed_on_by,
         "demands_sign_on": record.demands_sign_on,
+        "approval_proven": record.approval_proven,
         "notes": list(record.notes),
     }
     sealed = {str(number): value for number, value in card_part(record.request, spec).items()}
@@ -169,6 +172,7 @@ def _record_in(body: dict[str, Any]) -> Record:
         attempts=int(body["attempts"]),
         signed_on_by=body["signed_on_by"],
         demands_sign_on=bool(body["demands_sign_on"]),
+        approval_proven=bool(body["approval_proven"]),
         notes=tuple(body["notes"]),
     )
 

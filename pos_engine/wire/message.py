@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Collection, Iterator, Mapping
 
 
 class Message(Mapping[int, str]):
@@ -14,7 +13,10 @@ class Message(Mapping[int, str]):
     def __init__(self, mti: str, fields: Mapping[int, str]) -> None:
         """Take the MTI (four digits) and the values by field number; bitmaps are not fields."""
         self.mti = mti
-        self._fields: Mapping[int, str] = MappingProxyType(dict(sorted(fields.items())))
+        numbers = list(fields)
+        ordered = numbers == sorted(numbers)
+        # Nobody else ever gets hold of this dict: decoders of `wire.compiled` fill it, everything here only reads it.
+        self._fields: dict[int, str] = dict(fields) if ordered else dict(sorted(fields.items()))
 
     def __getitem__(self, number: int) -> str:
         """Return the value of a data element; absent ones raise `KeyError`."""
@@ -43,6 +45,10 @@ class Message(Mapping[int, str]):
     def replace(self, changes: Mapping[int, str], *, mti: str | None = None) -> Message:
         """Return a copy with some values added or changed, and perhaps another MTI."""
         return Message(mti or self.mti, {**self._fields, **changes})
+
+    def only(self, numbers: Collection[int]) -> Message:
+        """Return a copy that has no other elements than these."""
+        return Message(self.mti, {number: value for number, value in self._fields.items() if number in numbers})
 
     def without(self, *numbers: int) -> Message:
         """Return a copy that lacks some elements."""

@@ -17,7 +17,7 @@ from tests.support.shop import Shop, differences
 PROGRAM = Path(__file__).with_name("dying_terminal.py")
 ROOT = PROGRAM.parents[2]
 TRUTHS = {"approved": "12.34", "declined": "9.51", "answer lost": "9.96", "never arrived": "9.94", "forged": "9.95"}
-SALE_SENT = 8
+SALE_SENT = 9
 """The effect of a first sale that sends its request: those of the sign-on, taking the card and the save go before."""
 EFFECTS_MAX = 40
 """No sale with all that is owed before it has more effects: a loop that gets there is a fault of its own."""

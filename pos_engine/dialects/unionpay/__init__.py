@@ -36,6 +36,7 @@ UNIONPAY: Final = Dialect(
     read_keys=read_keys,
     read_batch=read_batch,
     explain=explain,
+    kept=frozenset({3, 4, 11, 12, 13, 15, 25, 32, 37, 38, 39, 41, 42, 49, 60}),
     header=HEADER,
     header_default="603200320000",
     processing_request=processing_request,

@@ -7,7 +7,6 @@ receipt for its erasure. Nothing is repaired: whatever differs is refused, and t
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING, Final
 
 from pos_engine.errors import JournalFault
@@ -17,6 +16,7 @@ from pos_engine.journal.record import thaw
 from pos_engine.journal.sealing import GENESIS, Head, Sealing
 
 if TYPE_CHECKING:
+    import sqlite3
     from pathlib import Path
 
 KEEP: Final = "the journal is refused as it is, keep it as evidence"
@@ -41,12 +41,12 @@ def audit(database: sqlite3.Connection, path: Path, owner: str, sealing: Sealing
     """
     try:
         database.execute("BEGIN")
-        found = schema.malformation(database)
+        found = schema.malformation(database, path)
         if found is None:
             head = _audit(database, owner, sealing, marked)
             database.execute("COMMIT")
             return head
-    except sqlite3.Error as error:
+    except schema.UNREADABLE as error:
         found = f"{schema.explain(error)}; {KEEP}"
     except JournalFault as error:
         found = str(error)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from typing import TYPE_CHECKING, Final
 
 from pos_engine.errors import JournalFault
@@ -25,6 +26,9 @@ BUSY_TIMEOUT_S: Final = 2.0
 """Seconds to wait for a reader that is in the way."""
 FULL: Final = 2
 """What `PRAGMA synchronous` reads back when every commit is flushed."""
+
+PAGE_BYTES_MIN: Final = 512
+"""SQLite's smallest page. It takes a file of one byte for an empty one, and deletes the write-ahead log beside it."""
 
 # Partial indexes, and the literals in the queries below, are what SQLite's planner needs to see that they fit together.
 TABLES: Final = (
@@ -65,14 +69,18 @@ PRIMARY_CODE: Final = 0xFF
 """SQLite's extended codes carry the primary one in the lowest byte."""
 
 
-def explain(error: sqlite3.Error) -> str:
+UNREADABLE: Final = (sqlite3.Error, UnicodeError)
+"""What reading a file raises: where SQLite's message quotes damaged bytes, Python fails to decode the message."""
+
+
+def explain(error: Exception) -> str:
     """Say in plain words what SQLite reported; its own text may quote what it could not read, so it stays here."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None:
         return PLAIN.get(code & PRIMARY_CODE, f"SQLite error {code}")
     if isinstance(error, sqlite3.ProgrammingError):
         return "the journal is closed, or belongs to another thread"
-    # The only errors without a code that reading can meet: text that is no UTF-8.
+    # What is left is text that is no UTF-8, in a column or in SQLite's own message.
     return "the file is corrupt"
 
 
@@ -94,7 +102,7 @@ def create(path: Path, about: Mapping[str, str]) -> None:
         put_in_place(built, path)
     except OSError as error:
         failure = fault(path, error)
-    except sqlite3.Error as error:
+    except UNREADABLE as error:
         failure = JournalFault(f"{path}: {explain(error)}")
     else:
         return
@@ -118,8 +126,11 @@ def _build(path: Path, about: Mapping[str, str]) -> None:
 def open_for_reading(path: Path) -> sqlite3.Connection:
     """Open an existing journal; neither it nor its write-ahead log is changed by whatever is then read."""
     try:
-        if path.stat().st_size == 0:
-            failure = JournalFault(f"{path}: the file is empty; keep it as evidence")
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            failure = JournalFault(f"{path}: is not a file")
+        elif found.st_size < PAGE_BYTES_MIN:
+            failure = JournalFault(f"{path}: the file is empty or cut short; keep it as evidence")
         else:
             database = _connect(path, "ro")
             database.execute("PRAGMA cell_size_check = ON")
@@ -128,7 +139,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         failure = JournalFault(f"{path}: there is no journal here")
     except OSError as error:
         failure = fault(path, error)
-    except sqlite3.Error as error:
+    except UNREADABLE as error:
         failure = JournalFault(f"{path}: {explain(error)}")
     raise failure
 
@@ -146,20 +157,24 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         failure = JournalFault(f"{path}: {reason}")
     except OSError as error:
         failure = fault(path, error)
-    except sqlite3.Error as error:
+    except UNREADABLE as error:
         failure = JournalFault(f"{path}: {explain(error)}")
     if database is not None:
         database.close()
     raise failure
 
 
-def malformation(database: sqlite3.Connection) -> str | None:
-    """Say what about a file is not as this program makes it, or `None`; raises `sqlite3.Error` where it cannot read."""
-    version = database.execute("PRAGMA user_version").fetchone()[0]
+def malformation(database: sqlite3.Connection, path: Path) -> str | None:
+    """Say what about a file is not as this program makes it, or `None`; raises one of `UNREADABLE` where it cannot."""
+    version = _pragma(database, "user_version")
     if version != VERSION:
         return f"has layout {version}, this program reads layout {VERSION}"
     if database.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         return "is not in the mode it was made in; keep it as evidence"
+    pages, page_bytes = (_pragma(database, name) for name in ("page_count", "page_size"))
+    # While pages wait in the log, the file itself may be shorter, or end within a page.
+    if _size(beside(path, "-wal")) == 0 and _size(path) < pages * page_bytes:
+        return "the file is cut short; keep it as evidence"
     # Indexes of SQLite's own have no text; all else must be exactly what `create` made, partial indexes above all.
     tables = database.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
     if sorted(str(sql) for (sql,) in tables) != sorted(TABLES):
@@ -168,6 +183,14 @@ def malformation(database: sqlite3.Connection) -> str | None:
     if database.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
         return "the file is corrupt; keep it as evidence"
     return None
+
+
+def _pragma(database: sqlite3.Connection, name: str) -> int:
+    return int(database.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:

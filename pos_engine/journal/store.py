@@ -12,7 +12,6 @@ opened again, because what a failed flush left behind cannot be known.
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from pos_engine.dialects.base import Kind
@@ -26,6 +25,7 @@ from pos_engine.journal.sealing import GENESIS, Head, Sealing
 from pos_engine.journal.view import FAILURES_MAX, admit, following_stan
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
@@ -138,7 +138,7 @@ class SqliteJournal:
         """Close the file and let go of the lock; more than once does no harm."""
         try:
             self._database.close()
-        except sqlite3.Error as error:
+        except schema.UNREADABLE as error:
             failure = JournalFault(f"{self._path}: {schema.explain(error)}")
         else:
             if self._writer is not None:
@@ -150,7 +150,7 @@ class SqliteJournal:
 
     def save(self, record: Record) -> None:
         """Append a record's present form; it is on disk when this returns."""
-        self._check_writable()
+        high_water = self._writable()
         admit(record, self)
         rest = freeze(record, self._spec)
         sealed = bool(rest.card_data) and record.number == self.next_number()
@@ -164,21 +164,21 @@ class SqliteJournal:
         if sealed:
             box = self._sealing.box(record.number, rest.card_data)
             statements.append((schema.INSERT_SEAL, (record.number, *box)))
-        self._write(statements, head)
+        self._write(statements, head, high_water)
 
     def shred(self, numbers: Sequence[int]) -> None:
         """Destroy the keys of some records' card data, in the file and in its write-ahead log.
 
         While a reader is in the middle of reading, the log keeps its copy; the next call or the next start removes it.
         """
-        self._check_writable()
+        high_water = self._writable()
         kept = {number for (number,) in self._rows("SELECT number FROM seals")}
         statements: list[Statement] = []
         for number in sorted(kept.intersection(numbers)):
             statements.append((schema.DELETE_SEAL, (number,)))
             statements.append((schema.INSERT_RECEIPT, (number, self._sealing.receipt(number))))
         if statements:
-            self._write(statements, self._head)
+            self._write(statements, self._head, high_water)
             self._erasing = True
         if self._erasing:
             self._finish_erasing()
@@ -256,20 +256,22 @@ class SqliteJournal:
     def _rows(self, statement: str, *values: object) -> list[Any]:
         try:
             return self._database.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
+        except schema.UNREADABLE as error:
             failure = JournalFault(f"{self._path}: {schema.explain(error)}")
         # Raised here, so that SQLite's own error, which may quote what it could not read, does not ride along.
         raise failure
 
-    def _check_writable(self) -> None:
+    def _writable(self) -> mark.HighWaterMark:
+        """Return the mark that a write moves, or refuse to write."""
         if self._writer is None:
             reason = f"{self._path}: opened for reading only"
             raise JournalFault(reason)
         if self._failed:
             reason = f"{self._path}: a write failed before; open the journal again, so that it recovers"
             raise JournalFault(reason)
+        return self._writer[1]
 
-    def _write(self, statements: Sequence[Statement], head: Head) -> None:
+    def _write(self, statements: Sequence[Statement], head: Head, high_water: mark.HighWaterMark) -> None:
         """Write all or nothing, durably, then move the mark; a failure closes the journal to everything further."""
         # Where another program holds the file, nothing was written yet and nothing is in doubt.
         self._rows("BEGIN IMMEDIATE")
@@ -278,28 +280,18 @@ class SqliteJournal:
             for statement, values in statements:
                 self._database.execute(statement, values)
             self._database.execute("COMMIT")
-            self._failed = False
-        except sqlite3.Error as error:
+            high_water.move(head)
+        except schema.UNREADABLE as error:
             failure = JournalFault(f"{self._path}: {schema.explain(error)}")
         else:
-            self._move_mark(head)
+            self._head = head
+            self._failed = False
             return
         finally:
-            if self._failed:
-                self._roll_back()
+            # What is read after a failure is what was acknowledged before it.
+            if self._database.in_transaction:
+                self._rows("ROLLBACK")
         raise failure
-
-    def _move_mark(self, head: Head) -> None:
-        self._failed = True
-        if self._writer is not None:
-            self._writer[1].move(head)
-        self._head = head
-        self._failed = False
-
-    def _roll_back(self) -> None:
-        """End a failed transaction, so that what is read from now on is what was acknowledged."""
-        if self._database.in_transaction:
-            self._rows("ROLLBACK")
 
     def _finish_erasing(self) -> None:
         """Copy the write-ahead log into the file and empty it, so that no older copy of an erased key is left in it."""

@@ -62,6 +62,7 @@ RECORDS = st.builds(
     attempts=st.integers(0, 10**6),
     signed_on_by=st.none() | st.integers(1, 2**62),
     demands_sign_on=st.booleans(),
+    approval_proven=st.booleans(),
     notes=st.lists(ANY_TEXT, max_size=3).map(tuple),
 )
 JSON = st.recursive(

@@ -49,7 +49,7 @@ def step(record: Record, cue: Cue, now: Instant, evidence: Evidence) -> tuple[Re
 
 
 def _noted(record: Record, cue: Cue, evidence: Evidence) -> Record:
-    """Add the remark, and what the cue proves. What decides is always noted, what is passed over while there is room."""
+    """Add the remark, and what the cue proves. What decides is always noted, the rest while there is room."""
     notes = record.notes
     room = limits.NOTES_MAX - (1 if record.state is State.PENDING else 0)
     if evidence.note and evidence.note not in notes[-1:]:

@@ -27,7 +27,8 @@ ROWS = (
     "dialects simulators.cards simulators.ledger simulators.scenario simulators.acquirer",
     "journal.record journal.view journal session flow",
     """system config trace keystore transport link peripherals
-    journal.memory journal.files journal.lock journal.sealing journal.mark journal.schema journal.audit journal.store""",
+    journal.memory journal.files journal.lock journal.sealing journal.mark journal.schema
+    journal.audit journal.store""",
     "performer assembly terminal merchant replay doctor simulators.world simulators.invariants",
     "pos_engine simulators simulators.server simulators.faults simulators.swarm simulators.web daemon cli __main__",
 )

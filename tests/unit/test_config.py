@@ -70,6 +70,7 @@ def test_two_ids_are_enough_and_the_rest_has_defaults(tmp_path: Path) -> None:
         header="603200320000",
         connect_timeout_s=limits.CONNECT_TIMEOUT_S,
         answer_timeout_s=limits.ANSWER_TIMEOUT_S,
+        unsigned_decline="accept",
         sign_on_age_max_s=limits.SIGN_ON_AGE_MAX_S,
         journal=tmp_path / "journal.db",
         keystore=tmp_path / "keystore.json",

@@ -3,10 +3,10 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pos_engine.clock import Instant
 from pos_engine.dialects.base import Kind, OriginalRef, pack, unpack
 from pos_engine.dialects.unionpay import UNIONPAY
 from pos_engine.errors import DecodeError, JournalFault, RemoteProtocolError, UsageError
@@ -17,12 +17,15 @@ from pos_engine.flow.requests import Order
 from pos_engine.flow.responses import classify
 from pos_engine.flow.states import Cue
 from pos_engine.framing.tpdu import Tpdu
-from pos_engine.journal.memory import MemoryJournal
-from pos_engine.journal.record import Record, State
 from pos_engine.session.states import session_of
 from pos_engine.values import Amount, Card
 from pos_engine.wire.message import Message
 from tests.support.exchange import KEYS, PROFILE, Reply, Script, answer, approve, sale, signed_on, silence
+
+if TYPE_CHECKING:
+    from pos_engine.clock import Instant
+    from pos_engine.journal.memory import MemoryJournal
+    from pos_engine.journal.record import Record
 
 EXCHANGES_MAX = 6
 """Three reversals, two sign-ons between them, the order itself: the most that one call may send."""
@@ -66,7 +69,9 @@ def test_a_batch_number_that_cannot_be_leaves_the_one_in_force(field_60: str) ->
 
 
 @pytest.mark.parametrize(("field_60", "field_62"), [(None, KEYS), ("00000008003", None)])
-def test_a_sign_on_answer_that_lacks_keys_or_batch_activates_nothing(field_60: str | None, field_62: str | None) -> None:
+def test_a_sign_on_answer_that_lacks_keys_or_batch_activates_nothing(
+    field_60: str | None, field_62: str | None
+) -> None:
     script = Script(sign_on_answer(field_60, field_62))
     finished = script.run(sale())
     assert finished.record is None
@@ -140,7 +145,7 @@ def test_a_journal_that_fails_at_any_save_leaves_nothing_shown_that_is_not_kept(
     for sound in range(20):
         kept = Script(signed_on(), silence)
         kept.run(sale())
-        script = Script(approve(), first, journal=Broken(kept.journal, sound))  # type: ignore[arg-type]
+        script = Script(approve(), first, journal=Broken(kept.journal, sound))  # type: ignore[arg-type]  # a response code that is none
         try:
             script.run(sale("5.00"))
         except JournalFault:
@@ -182,7 +187,7 @@ def test_no_answer_however_damaged_puts_its_content_into_a_note_or_breaks_the_re
             notes = [str(error)]
         else:
             header = UNIONPAY.processing_request(packet.header)
-            told = [classify(record, Answered(now, packet.message, mac, header), UNIONPAY) for mac in MacState]
+            told = [classify(record, Answered(now, packet.message, mac, header), PROFILE) for mac in MacState]
             cues |= {cue for cue, _ in told}
             notes = [note for _, note in told]
         for note in notes:

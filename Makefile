@@ -13,7 +13,7 @@ export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench package clean
+.PHONY: help demo test lint format bench fuzz package clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,11 @@ format: .venv/dev.stamp ## Put the code into the format that lint checks
 bench: .venv/dev.stamp ## Measure, and print a table
 	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -q -s
 
+FUZZ_SECONDS ?= 3600
+fuzz: .venv/fuzz.stamp ## Search for bytes that a reader takes wrongly, for FUZZ_SECONDS (an hour, as at night)
+	$(BIN)/python -m tests.fuzz.fuzz_decode build/fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -timeout=10 \
+		-artifact_prefix=build/fuzz/
+
 package: .venv/dev.stamp ## Build the wheel, install it alone elsewhere, and start it there
 	rm -rf build/package
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/package .
@@ -54,4 +59,8 @@ clean: ## Remove what these targets made
 
 .venv/dev.stamp: .venv/base.stamp requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --requirement requirements/dev.txt
+	@touch $@
+
+.venv/fuzz.stamp: .venv/dev.stamp requirements/fuzz.txt
+	$(BIN)/python -m pip install --quiet --requirement requirements/fuzz.txt
 	@touch $@

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from pos_engine.dialects.registry import DIALECTS
 from pos_engine.errors import ConfigError, PosError
-from pos_engine.flow.profile import Profile
-from pos_engine.framing.length import LengthFramer
+from pos_engine.flow.profile import Profile, SaleLimits
+from pos_engine.framing.length import FRAMINGS, LengthFramer
 from pos_engine.framing.tpdu import Tpdu
 from pos_engine.journal.store import SqliteJournal
 from pos_engine.keystore.software import SoftwareKeyStore
@@ -16,15 +16,19 @@ from pos_engine.performer import Performer
 from pos_engine.system import SystemClock, entropy
 from pos_engine.trace import NoTrace
 from pos_engine.transport.tcp import TcpStream, parse_address
-from pos_engine.values import Identity
+from pos_engine.values import Amount, Identity
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pos_engine.clock import Clock
     from pos_engine.config import Config
     from pos_engine.dialects.base import Dialect
+    from pos_engine.journal.view import Journal
     from pos_engine.keystore.base import KeyStore
-    from pos_engine.peripherals.base import CardReader, PinPad
+    from pos_engine.peripherals.base import CardReader, PinPad, Supervisor
     from pos_engine.trace import Trace
+    from pos_engine.transport.base import Stream
     from simulators.cards import SimulatedCard
 
 
@@ -33,11 +37,19 @@ def assemble(
     *,
     reader: CardReader | None = None,
     pin_pad: PinPad | None = None,
+    supervisor: Supervisor | None = None,
     trace: Trace | None = None,
     clock: Clock | None = None,
+    keystore: KeyStore | None = None,
+    journal: Journal | None = None,
+    stream: Callable[[], Stream] | None = None,
     read_only: bool = False,
 ) -> tuple[Profile, Performer]:
-    """Open everything a terminal needs. Raises `ConfigError`, `KeyFault`, `JournalFault`; then nothing stays open."""
+    """Open everything a terminal needs, except what is given: that is used instead, and closed with the terminal.
+
+    `stream` makes a new connection each time it is called. Raises `ConfigError`, `KeyFault`, `JournalFault`; then
+    nothing stays open.
+    """
     dialect = DIALECTS[config.dialect]
     profile = Profile(
         dialect=dialect,
@@ -45,22 +57,20 @@ def assemble(
         answer_timeout_s=config.answer_timeout_s,
         sign_on_age_max_s=config.sign_on_age_max_s,
         operator=config.operator,
+        limits=SaleLimits(
+            transaction=_minor(config.transaction_max),
+            day=_minor(config.day_max),
+            card_day=_minor(config.card_day_max),
+        ),
         accepts_unsigned_declines=config.unsigned_decline == "accept",
     )
     clock = clock or SystemClock()
-    keystore = SoftwareKeyStore.open(config.keystore, config.wrapping_key)
+    keystore = keystore or SoftwareKeyStore.open(config.keystore, config.wrapping_key)
     try:
         # The journal comes last: it holds a lock, which nothing that fails later may leave behind.
-        link, tpdu = _link(config, clock), _tpdu(config, dialect)
+        link, tpdu = _link(config, clock, stream), _tpdu(config, dialect)
         reader, pin_pad = reader or _reader(config), pin_pad or _pin_pad(config, keystore)
-        journal = SqliteJournal.open(
-            config.journal,
-            spec=dialect.spec,
-            identity=profile.identity,
-            storage_key=keystore.storage_key(),
-            entropy=entropy,
-            read_only=read_only,
-        )
+        journal = journal or _journal(config, keystore, read_only=read_only)
     except PosError:
         keystore.close()
         raise
@@ -71,6 +81,7 @@ def assemble(
         keystore=keystore,
         reader=reader,
         pin_pad=pin_pad,
+        supervisor=supervisor,
         clock=clock,
         tpdu=tpdu,
         header=config.header or dialect.header_default or None,
@@ -79,15 +90,57 @@ def assemble(
     return profile, performer
 
 
-def _link(config: Config, clock: Clock) -> Link:
+def read_journal(config: Config) -> SqliteJournal:
+    """Open and verify a terminal's journal for reading, beside whatever else uses it.
+
+    Raises `ConfigError`, `KeyFault`, `JournalFault`.
+    """
+    keystore = SoftwareKeyStore.open(config.keystore, config.wrapping_key)
+    try:
+        return _journal(config, keystore, read_only=True)
+    finally:
+        keystore.close()
+
+
+def rehearse(config: Config) -> tuple[tuple[str, str], ...]:
+    """Open and close what a configuration names, journal and link excepted; raises `ConfigError` or `KeyFault`.
+
+    Returns the keys that the keystore holds, each as a name and its check value.
+    """
+    keystore = SoftwareKeyStore.open(config.keystore, config.wrapping_key)
+    try:
+        _reader(config)
+        _pin_pad(config, keystore)
+        return keystore.describe()
+    finally:
+        keystore.close()
+
+
+def _journal(config: Config, keystore: KeyStore, *, read_only: bool) -> SqliteJournal:
+    return SqliteJournal.open(
+        config.journal,
+        spec=DIALECTS[config.dialect].spec,
+        identity=Identity(config.terminal_id, config.merchant_id),
+        storage_key=keystore.storage_key(),
+        entropy=entropy,
+        read_only=read_only,
+    )
+
+
+def _minor(amount: str | None) -> int | None:
+    return Amount.parse(amount).minor if amount is not None else None
+
+
+def _link(config: Config, clock: Clock, stream: Callable[[], Stream] | None) -> Link:
     address = parse_address(config.address)
 
     def monotonic() -> float:
         return clock.now().elapsed_s
 
+    framing = FRAMINGS[config.framing]
     return Link(
-        lambda: TcpStream(address.host, address.port, monotonic=monotonic),
-        LengthFramer,
+        stream or (lambda: TcpStream(address.host, address.port, monotonic=monotonic)),
+        lambda: LengthFramer(framing),
         monotonic=monotonic,
         connect_timeout_s=config.connect_timeout_s,
     )

@@ -54,3 +54,16 @@ WAIT_SLICE_S: Final = 1.0
 
 KEYSTORE_BYTES_MAX: Final = 4096
 """A software keystore is a few hundred bytes of JSON; a larger file is another file."""
+
+TLV_BYTES_MAX: Final = 2048
+"""One block of BER-TLV. It stands in an element, an element in a frame, and a frame has no more."""
+
+TLV_ITEMS_MAX: Final = 256
+"""Items of one block, nested ones included: field 62 has 512 bytes, and an item that says anything takes two."""
+
+TLV_DEPTH_MAX: Final = 5
+"""EMV nests deepest where a payment system's directory names an application: 6F, A5, BF0C, 61, 4F."""
+
+SHAPES_MAX: Final = 512
+"""Sets of elements a dialect may declare for functions of their own. Each costs about a millisecond when it is first
+used, so that a peer who sends every declared one costs half a second, once in the life of a process."""

@@ -16,6 +16,8 @@ from pos_engine.errors import KeyFault, LocalProtocolError, NoAnswer, NotSent, R
 from pos_engine.flow.effects import (
     Answered,
     Ask,
+    Authorise,
+    Authorised,
     CheckKeys,
     Done,
     Emit,
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from pos_engine.journal.view import Journal
     from pos_engine.keystore.base import KeyStore
     from pos_engine.link import Link
-    from pos_engine.peripherals.base import CardReader, PinPad
+    from pos_engine.peripherals.base import CardReader, PinPad, Supervisor
 
 
 @dataclass(slots=True)
@@ -60,6 +62,7 @@ class Performer:
     clock: Clock
     tpdu: Tpdu | None
     header: str | None
+    supervisor: Supervisor | None = None
     trace: Trace = field(default_factory=NoTrace)
 
     def run(self, drive: Drive) -> Finished:
@@ -88,6 +91,9 @@ class Performer:
                 return self._receive(deadline_s, mac_key)
             case Ask(TakeCard() as question):
                 return self._take_card(question)
+            case Ask(Authorise(kind, amount, stan)):
+                granted = self.supervisor is None or self.supervisor.allows(kind, amount, stan)
+                return Authorised(self.clock.now(), granted)
             case Ask(CheckKeys(keys)):
                 return self._check_keys(keys)
             case Emit(record):

@@ -18,10 +18,10 @@ from pos_engine.config import Config, load
 from pos_engine.crypto.keys import show
 from pos_engine.dialects.base import Kind, Verdict
 from pos_engine.errors import JournalFault, KeyFault, NoAnswer, NotSent, NotSignedOn, PosError, UsageError
+from pos_engine.flow.checks import Order, check_key
 from pos_engine.flow.drive import drive
 from pos_engine.flow.outcomes import Approved, Declined, InDoubt, Line, Outcome, line_of, outcome_of
 from pos_engine.flow.plan import DutyKind, expendable, owed, plan
-from pos_engine.flow.requests import Order
 from pos_engine.journal.record import State
 from pos_engine.peripherals.held import HeldCard
 from pos_engine.session.states import session_of
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pos_engine.flow.profile import Profile
     from pos_engine.journal.record import Record
     from pos_engine.performer import Performer
-    from pos_engine.peripherals.base import CardReader, PinPad
+    from pos_engine.peripherals.base import CardReader, PinPad, Supervisor
     from pos_engine.session.states import Session, SessionState
     from pos_engine.trace import Trace
     from pos_engine.values import Amount, Card
@@ -109,6 +109,7 @@ class Terminal:
         *,
         reader: CardReader | None = None,
         pin_pad: PinPad | None = None,
+        supervisor: Supervisor | None = None,
         trace: Trace | None = None,
         clock: Clock | None = None,
         read_only: bool = False,
@@ -120,7 +121,15 @@ class Terminal:
         `ConfigError`, `KeyFault`, `JournalFault`; nothing stays open then.
         """
         settings = config if isinstance(config, Config) else load(config)
-        parts = assemble(settings, reader=reader, pin_pad=pin_pad, trace=trace, clock=clock, read_only=read_only)
+        parts = assemble(
+            settings,
+            reader=reader,
+            pin_pad=pin_pad,
+            supervisor=supervisor,
+            trace=trace,
+            clock=clock,
+            read_only=read_only,
+        )
         return cls(*parts)
 
     def __enter__(self) -> Self:
@@ -147,23 +156,65 @@ class Terminal:
 
         Returns `Approved` or `Declined`; raises `NotSent`, `NoAnswer`, or `KeyFault` when a key fails its check value.
         """
-        return self._result(self._run(Order(kind=Kind.SIGN_ON)))
+        return self._do(Order(kind=Kind.SIGN_ON))
 
-    def sale(self, amount: Amount, *, card: Card | None = None) -> Outcome:
+    def sign_off(self) -> Outcome:
+        """Sign off, once what is owed is done; the terminal signs on again when it is used. Raises as `sign_on`."""
+        return self._do(Order(kind=Kind.SIGN_OFF))
+
+    def echo(self) -> Outcome:
+        """Ask the host for a sign of life; needs no sign-on. Raises `NotSent` or `NoAnswer`."""
+        return self._do(Order(kind=Kind.ECHO))
+
+    def upload_status(self, report: str) -> Outcome:
+        """Tell the host how the terminal is: `report` is ASCII text as the dialect writes it. Raises as `echo` does."""
+        return self._do(Order(kind=Kind.STATUS, report=report))
+
+    def balance(self, *, card: Card | None = None) -> Outcome:
+        """Ask for a card's balance; `Approved.balance` has it. No money is at stake: silence raises `NoAnswer`."""
+        return self._do(Order(kind=Kind.BALANCE), card)
+
+    def sale(
+        self,
+        amount: Amount,
+        *,
+        card: Card | None = None,
+        key: str | None = None,
+        expected: Amount | None = None,
+        allow_partial: bool = False,
+    ) -> Outcome:
         """Sell: take a card (the reader's, unless one is given) and perhaps a PIN, and ask for `amount`.
 
-        Signs on first when that is due and reverses first what is in doubt. `InDoubt` is reversed before anything
-        else is sent. Raises `NotSent` when nothing was sent, `NotSignedOn`, `KeyFault`, `UsageError`, `JournalFault`.
+        Signs on first when that is due and reverses first what is in doubt. `InDoubt` is reversed before anything else
+        is sent. With a `key`, calling again returns the first outcome instead of selling twice. `expected` is what the
+        till says is due. With `allow_partial`, the approval may be of less: `Approved.amount` says how much.
+        Raises `NotSent` when nothing was sent, `NotSignedOn`, `KeyFault`, `UsageError`, `JournalFault`.
         """
-        return self._result(self._run(Order(kind=Kind.SALE, amount=amount), card))
+        order = Order(kind=Kind.SALE, amount=amount, key=key, expected=expected, allows_partial=allow_partial)
+        return self._do(order, card)
 
-    def refund(self, amount: Amount, *, original: OriginalRef, card: Card | None = None) -> Outcome:
+    def void(self, original: OriginalRef, *, card: Card | None = None, key: str | None = None) -> Outcome:
+        """Undo an approved sale of this terminal and batch, all of it; `original` is `Approved.reference`.
+
+        The supervisor is asked first, where there is one. Raises as `sale` does.
+        """
+        return self._do(Order(kind=Kind.VOID, original=original, key=key), card)
+
+    def refund(
+        self, amount: Amount, *, original: OriginalRef, card: Card | None = None, key: str | None = None
+    ) -> Outcome:
         """Give back all or part of an earlier sale to the card that paid; `original` is `Approved.reference`.
 
         An answer that stays away leaves the refund `InDoubt`: it is never repeated by itself, and further refunds of
         the same sale are refused until a person has found out what became of it. Raises as `sale` does.
         """
-        return self._result(self._run(Order(kind=Kind.REFUND, amount=amount, original=original), card))
+        return self._do(Order(kind=Kind.REFUND, amount=amount, original=original, key=key), card)
+
+    def outcome(self, key: str) -> Outcome | None:
+        """Tell what became of the request with an idempotency key; `None` when nothing was ever sent under it."""
+        check_key(key)
+        record = self._performer.journal.find_key(key)
+        return outcome_of(record, self._profile.dialect) if record is not None else None
 
     def find_sale(self, stan: str, batch: str | None = None) -> OriginalRef | None:
         """Look up an approved sale of this terminal, in the present batch unless another is named."""
@@ -202,6 +253,9 @@ class Terminal:
             owed=tuple(_owed(duty.record, duty.kind) for duty in owed(journal, self._profile, now) if duty.record),
             recent=tuple(line_of(each, journal.acting_on(each.number)) for each in journal.recent(recent)),
         )
+
+    def _do(self, order: Order, card: Card | None = None) -> Outcome:
+        return self._result(self._run(order, card))
 
     def _session(self) -> Session:
         return session_of(self._performer.journal, self._performer.clock.now(), self._profile.sign_on_age_max_s)

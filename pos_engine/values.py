@@ -94,6 +94,18 @@ class Amount:
         return f"{self.minor:012d}"
 
 
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What an account holds: the smallest unit as in `Amount`, but a debt is negative."""
+
+    minor: int
+    currency: Currency = CNY
+
+    def __str__(self) -> str:
+        """Return for example "-12.34 CNY"."""
+        return f"{'-' if self.minor < 0 else ''}{Amount(abs(self.minor), self.currency)}"
+
+
 class _Secret:
     """What all secrets share: a mask in every rendering, comparison in constant time, no pickling."""
 
@@ -187,7 +199,10 @@ class Track2(_Secret):
 
 
 class PinBlock(_Secret):
-    """An encrypted PIN block (field 52), 8 bytes. It is secret too: PCI PIN 4 forbids keeping it anywhere."""
+    """An encrypted PIN block (field 52), 8 bytes, 16 with SM4 and AES.
+
+    It is secret too: PCI PIN 4 forbids keeping it anywhere.
+    """
 
     __slots__ = ()
 
@@ -197,7 +212,7 @@ class PinBlock(_Secret):
 
 
 class KeyBytes(_Secret):
-    """A key in clear: 8, 16 or 24 bytes."""
+    """A key in clear: 8, 16, 24 or 32 bytes."""
 
     __slots__ = ()
 

@@ -30,6 +30,8 @@ class SimulatedCard:
     """The PIN that the issuer demands for a sale; `None`: it demands none."""
     refusal: str | None = None
     """The response code the issuer has put the card on a list with: 41 lost, 43 stolen."""
+    pays_in_part: bool = False
+    """Whether the issuer approves what is left when that is less than was asked for."""
 
     @property
     def pan(self) -> Pan:
@@ -88,6 +90,13 @@ CARDS: Final[Mapping[str, SimulatedCard]] = {
             title=Text("a card without a PIN, 1,000.00 CNY", "无密码卡, 余额1,000.00元"),
             track2=Track2("6229990000000053=49122010000000000000"),
             balance_minor=100_000,
+        ),
+        SimulatedCard(
+            name="gift",
+            title=Text("a gift card with 10.00 CNY, no PIN, pays in part", "礼品卡, 余额10.00元, 无密码, 可部分承兑"),
+            track2=Track2("6229990000000061=49122010000000000000"),
+            balance_minor=1_000,
+            pays_in_part=True,
         ),
         SimulatedCard(
             name="long",

@@ -8,6 +8,7 @@ read its answers is not read.
 from __future__ import annotations
 
 import asyncio
+import heapq
 import os
 import socket
 import threading
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from pos_engine.clock import Clock
-    from simulators.acquirer import Event
+    from pos_engine.clock import Clock, Instant
+    from simulators.acquirer import Event, Reply
     from simulators.ledger import Ledger
 
 Result = TypeVar("Result")
@@ -41,6 +42,9 @@ STOP_TIMEOUT_S: Final = 2.0
 
 SEND_BUFFER_BYTES: Final = 65_536
 """Answers the kernel keeps for a connection: left alone, it lets megabytes pile up for a peer that does not read."""
+
+HELD_ANSWERS_MAX: Final = 10_000
+"""Answers that wait for their time; whoever makes more of them wait gets none."""
 
 BACKLOG: Final = 1024
 """Connections the kernel holds for us: a test may open thousands at once."""
@@ -58,19 +62,10 @@ async def serve(
     """Serve until cancelled; then close in order and let the cancellation through.
 
     Port 0 takes a free one; `ready` is told the real address once connections are accepted. `on_event` hears of each
-    request before its answer leaves; an error it raises stops the server and comes out here. `ConfigError` when the
-    address cannot be had.
+    request before its answer leaves; an error it raises stops the server and comes out here, as does one of the file
+    that keeps the books. `ConfigError` when the address cannot be had.
     """
-    house = _House(acquirer, clock or system.SystemClock(), on_event)
-    server = await _listen(house, host, port)
-    try:
-        if ready is not None:
-            address = server.sockets[0].getsockname()
-            ready(address[0], address[1])
-        await house.failed
-    finally:
-        server.close()
-        await house.close()
+    await _House(acquirer, clock or system.SystemClock(), on_event).serve(host, port, ready)
 
 
 async def _listen(house: _House, host: str, port: int) -> asyncio.Server:
@@ -100,15 +95,63 @@ class _House:
         self._empty = asyncio.Event()
         self._empty.set()
         self._closing = False
+        self._held: list[tuple[float, int, _Connection, Reply]] = []
+        self._serial = 0
+        self._alarm: asyncio.TimerHandle | None = None
 
-    def tell(self, event: Event) -> None:
-        if self._on_event is None:
-            return
+    async def serve(self, host: str, port: int, ready: Callable[[str, int], None] | None) -> None:
+        server = await _listen(self, host, port)
         try:
-            self._on_event(event)
+            if ready is not None:
+                address = server.sockets[0].getsockname()
+                ready(address[0], address[1])
+            await self.failed
+        finally:
+            server.close()
+            await self.close()
+
+    def send(self, connection: _Connection, reply: Reply, now: Instant) -> None:
+        """Send an answer, or hold it until its time has come; what was due before goes first."""
+        self._serial += 1
+        connection.terminal, connection.spoke = reply.event.terminal, self._serial
+        if reply.after_s and len(self._held) < HELD_ANSWERS_MAX:
+            heapq.heappush(self._held, (now.elapsed_s + reply.after_s, self._serial, connection, reply))
+        self.send_due()
+        if not reply.after_s:
+            connection.send(reply)
+
+    def send_due(self) -> None:
+        """Send what has become due by the host's clock, and see to it that this is called when more does."""
+        now_s = self.clock.now().elapsed_s
+        while self._held and self._held[0][0] <= now_s:
+            _, _, connection, reply = heapq.heappop(self._held)
+            receiver = self._receiver(connection, reply)
+            if receiver is not None:
+                receiver.send(reply)
+        if self._alarm is not None:
+            self._alarm.cancel()
+        wait_s = self._held[0][0] - now_s if self._held else None
+        loop = asyncio.get_running_loop()
+        self._alarm = loop.call_later(wait_s, self.send_due) if wait_s is not None else None
+
+    def _receiver(self, connection: _Connection, reply: Reply) -> _Connection | None:
+        """Return the connection that a held answer goes to: its own, or the one its terminal has spoken on last."""
+        if connection.is_open or not reply.follows:
+            return connection if connection.is_open else None
+        own = (each for each in self._connections if each.is_open and each.terminal == reply.event.terminal)
+        return max(own, key=lambda each: each.spoke, default=None)
+
+    def handle(self, frame: bytes, now: Instant) -> Reply | None:
+        """Handle one request; `None` when its books could not be kept, and no answer may leave any more."""
+        reply = None
+        try:
+            reply = self.acquirer.handle(frame, now)
+            if self._on_event is not None:
+                self._on_event(reply.event)
         except Exception as error:  # noqa: BLE001 - whatever it is, it comes out of `serve`
             if not self.failed.done():
                 self.failed.set_exception(error)
+        return reply
 
     def enter(self, connection: _Connection) -> None:
         self._connections.add(connection)
@@ -125,6 +168,9 @@ class _House:
     async def close(self) -> None:
         """Let what is being sent leave, and wait for it; every connection sees to it that this ends."""
         self._closing = True
+        self._held.clear()
+        if self._alarm is not None:
+            self._alarm.cancel()
         for connection in tuple(self._connections):
             connection.close()
         await self._empty.wait()
@@ -134,6 +180,10 @@ class _Connection(asyncio.Protocol):
     """One terminal's connection."""
 
     def __init__(self, house: _House) -> None:
+        self.terminal = ""
+        """Who spoke here last."""
+        self.spoke = 0
+        """When that was, as a count of all requests."""
         self._house = house
         self._framer = LengthFramer()
         self._transport: asyncio.Transport
@@ -180,12 +230,23 @@ class _Connection(asyncio.Protocol):
     def abort(self) -> None:
         self._transport.abort()
 
+    @property
+    def is_open(self) -> bool:
+        return not self._transport.is_closing()
+
+    def send(self, reply: Reply) -> None:
+        if reply.data is not None:
+            for _ in range(reply.copies):
+                self._transport.write(self._framer.send(reply.data))
+
     def _answer(self, frame: bytes) -> bool:
         """Handle one request; whether the connection goes on."""
-        reply = self._house.acquirer.handle(frame, self._house.clock.now())
-        self._house.tell(reply.event)
-        if reply.data is not None:
-            self._transport.write(self._framer.send(reply.data))
+        now = self._house.clock.now()
+        reply = self._house.handle(frame, now)
+        if reply is None:
+            self.close()
+            return False
+        self._house.send(self, reply, now)
         if reply.fate is Fate.CLOSE:
             self.close()
         return reply.fate is not Fate.CLOSE
@@ -229,6 +290,7 @@ class BackgroundServer:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
+        self._house: _House | None = None
         self._failure: BaseException | None = None
 
     def __enter__(self) -> Self:
@@ -260,6 +322,11 @@ class BackgroundServer:
         """Return a copy of the books as they are now, with no request half done."""
         return self.call(self.acquirer.ledger.copy)
 
+    def send_due(self) -> None:
+        """Send the answers that have become due: to be called after the host's clock was moved by hand."""
+        if self._house is not None:
+            self.call(self._house.send_due)
+
     def call(self, function: Callable[[], Result]) -> Result:
         """Run a function between two requests and return its result: the way to touch `acquirer` while it serves."""
         done: Future[Result] = Future()
@@ -287,7 +354,8 @@ class BackgroundServer:
             self.port = port
             started.set_result(None)
 
-        await serve(self.acquirer, host=self.host, port=self.port, on_event=self._note, ready=ready, clock=self._clock)
+        self._house = _House(self.acquirer, self._clock or system.SystemClock(), self._note)
+        await self._house.serve(self.host, self.port, ready)
 
     def _note(self, event: Event) -> None:
         self.events.append(event)

@@ -27,13 +27,23 @@ HEADINGS: Final[Mapping[str, Mapping[str, str]]] = {
     "Start": {
         "demo": "pos_engine.cli.demo:demo",
         "init": "pos_engine.cli.start:init",
-        "acquirer": "pos_engine.cli.start:acquirer",
+        "config": "pos_engine.cli.configuration:config",
+        "acquirer": "pos_engine.cli.host:acquirer",
     },
-    "Trade": {"sale": "pos_engine.cli.trade:sale", "refund": "pos_engine.cli.trade:refund"},
-    "Session": {"sign-on": "pos_engine.cli.session:sign_on"},
-    "Look": {"status": "pos_engine.cli.look:status"},
+    "Trade": {
+        "sale": "pos_engine.cli.trade:sale",
+        "void": "pos_engine.cli.trade:void",
+        "refund": "pos_engine.cli.trade:refund",
+        "balance": "pos_engine.cli.trade:balance",
+    },
+    "Session": {
+        "sign-on": "pos_engine.cli.session:sign_on",
+        "sign-off": "pos_engine.cli.session:sign_off",
+        "echo": "pos_engine.cli.session:echo",
+    },
+    "Look": {"status": "pos_engine.cli.look:status", "journal": "pos_engine.cli.journal:journal"},
     "Merchant": {},
-    "Traffic": {"decode": "pos_engine.cli.traffic:decode"},
+    "Traffic": {"decode": "pos_engine.cli.traffic:decode", "dialect": "pos_engine.cli.dialects:dialect"},
     "Run": {},
 }
 """Every command as "module:function", under its heading, in the order of the help; empty headings are not shown."""

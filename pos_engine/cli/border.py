@@ -58,11 +58,11 @@ def command(name: str, *, example: str, configured: bool = False) -> Callable[[R
     return decorate
 
 
-def group(name: str, *, example: str) -> Callable[[Run], click.Group]:
+def group(name: str, *, example: str, configured: bool = False) -> Callable[[Run], click.Group]:
     """Make a command that does something by itself and has sub-commands too; otherwise as `command`."""
 
     def decorate(run: Run) -> click.Group:
-        border = _bordered(run, configured=False)
+        border = _bordered(run, configured=configured)
         return click.group(name, epilog=_epilog(example), invoke_without_command=True)(border)
 
     return decorate
@@ -80,6 +80,7 @@ def _bordered(run: Run, *, configured: bool) -> Callback:
     def border(*, as_json: bool, verbose: int, quiet: int, lang: str | None, **parameters: object) -> None:
         context = click.get_current_context()
         if context.invoked_subcommand is not None:
+            _refuse_misplaced(context)
             return
         output = Output(as_json, "zh" if (lang or default_language()) == "zh" else "en", verbose - quiet)
         code = Exit.INTERNAL
@@ -89,6 +90,15 @@ def _bordered(run: Run, *, configured: bool) -> Callback:
         context.exit(ended.get("code", code))
 
     return _options(border, configured=configured)
+
+
+def _refuse_misplaced(context: click.Context) -> None:
+    """Refuse an option before the name of a sub-command: it would do nothing, and nobody would see why."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is not click.core.ParameterSource.DEFAULT:
+            reason = f"{parameter.opts[0]} belongs behind the sub-command: {context.invoked_subcommand}"
+            raise click.UsageError(reason)
 
 
 def _options(callback: Callback, *, configured: bool) -> Callback:

@@ -17,64 +17,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pos_engine.cli import story
 from pos_engine.cli.border import command
 from pos_engine.cli.exits import Exit
 from pos_engine.cli.stage import Stage
 from pos_engine.errors import PosError
-from pos_engine.flow.outcomes import Approved, InDoubt
-from pos_engine.values import Amount, Text
+from pos_engine.flow.outcomes import Approved, Declined, InDoubt
+from pos_engine.values import Amount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pos_engine.cli.output import Output
-    from pos_engine.flow.outcomes import Line, Outcome
+    from pos_engine.flow.outcomes import Line
     from pos_engine.terminal import Terminal
 
 SOLD: Final = Amount.cny("12.34")
+REFUSED: Final = Amount.cny("9.51")
+"""The simulated host declines amounts that end in 9.51."""
+MISTYPED: Final = Amount.cny("88.00")
 RETURNED: Final = Amount.cny("2.34")
 LOST: Final = Amount.cny("9.96")
 """The simulated host books amounts that end in 9.96 and closes the link before it answers."""
+KEY: Final = "order 1042"
 STOP_S: Final = 5.0
-
-INTRODUCTION: Final = Text(
-    "Two programs on this machine: a shop's payment terminal, and the acquirer, the host at the bank that it asks for "
-    "money. Between them is TCP, and nothing else. They speak ISO 8583: each message has a type (the MTI, four "
-    "digits) and numbered fields. Card numbers are masked here, PINs and keys are never shown. Whatever the terminal "
-    "is about to send, it writes into its journal on disk first.",
-    "本机上有两个程序: 商户的支付终端和收单主机, 两者之间只有TCP连接. "
-    "双方使用ISO 8583: 每条报文有四位数字的消息类型(MTI)和编号的域. "
-    "卡号已屏蔽, 密码与密钥从不显示. 终端发送任何请求之前, 先将其写入磁盘流水.",
-)
-SIGN_ON: Final = Text(
-    "The terminal signs on: it tells who it is and receives fresh working keys, wrapped under the master key that "
-    "both sides hold. It believes them only when their check values fit.",
-    "终端签到: 表明身份, 取得以主密钥加密的新工作密钥; 校验值相符才会启用.",
-)
-SALE: Final = Text(
-    "A customer pays 12.34. The PIN travels encrypted (field 52), and a code over the whole message (the MAC, "
-    "field 64) shows the host that it comes from a holder of the key. The answer carries a MAC too.",
-    "顾客支付12.34元. 密码加密传送(52域), 报文鉴别码(MAC, 64域)证明报文出自持有密钥的一方; 应答同样带有MAC.",
-)
-REFUND: Final = Text(
-    "The customer returns something worth 2.34. The refund names the sale it belongs to (fields 37 and 61).",
-    "顾客退货2.34元. 退货报文指明原交易(37域与61域).",
-)
-LOSS: Final = Text(
-    "Another customer pays 9.96. The host books it, then the link breaks before the answer arrives. The terminal "
-    "cannot know whether money moved, and says so instead of guessing.",
-    "另一位顾客支付9.96元. 主机已记账, 但应答到达之前线路中断. 终端无法知道是否扣款, 它如实说明, 而不猜测.",
-)
-REVERSAL: Final = Text(
-    "The journal remembers what is owed, over a power cut too. Before anything else is sent, the terminal takes the "
-    "doubtful sale back: a reversal with the same trace number (STAN, field 11) and the reason in field 39.",
-    "磁盘流水记得未了结的交易, 断电也不会丢失. 终端在发送其他任何请求之前先冲正: 相同的流水号(11域), 39域为冲正原因.",
-)
-BOOKS: Final = Text("Both ends compare their books, trace number by trace number.", "双方按流水号逐笔对账.")
-AGREED: Final = Text(
-    "The books agree to the cent: nothing was lost, nothing was taken twice.", "账目一分不差: 没有丢失, 没有重复扣款."
-)
-DIFFERED: Final = Text("The books differ.", "账目不符.")
 
 
 @dataclass(slots=True)
@@ -97,40 +63,59 @@ class Host:
 
 @command("demo", example="pos-engine demo\npos-engine demo --lang zh\npos-engine demo --json")
 def demo(output: Output) -> Exit:
-    """Show the whole thing once: sign on, sell, refund, lose the link, reverse, and compare the books.
+    """Show a merchant's day: sign on, sell, void, refund, lose the link, reverse, and compare the books.
 
     A terminal and a simulated acquirer in two processes, over TCP, with every message decoded. Nothing is left behind.
     """
     stage = Stage(output)
-    stage.introduce(INTRODUCTION)
+    stage.introduce(story.INTRODUCTION)
     with tempfile.TemporaryDirectory(prefix="pos-engine-demo-") as folder, _host() as host:
         with _terminal(Path(folder), host, output, stage) as terminal:
-            as_told = _play(terminal, stage)
+            as_told = all([*_morning(terminal, stage), *_afternoon(terminal, stage)])
             history = terminal.status(recent=100).recent
         host.stop()
-    believed = Counter({line.stan: line.moved_minor for line in history if line.moved_minor})
-    agree = believed == +host.moved or believed == Counter({k: v for k, v in host.moved.items() if v})
-    stage.books(BOOKS, _rows(history, host), AGREED if agree else DIFFERED)
+    lines = _rows(history, host)
+    agree = all(line.moved_minor == booked for line, booked in lines) and sum(
+        line.moved_minor for line, _ in lines
+    ) == (sum(host.moved.values()))
+    stage.books(story.BOOKS, lines, story.AGREED if agree else story.DIFFERED)
     stage.end(agree=agree)
     return Exit.DONE if agree and as_told else Exit.NOTHING_FOUND
 
 
-def _play(terminal: Terminal, stage: Stage) -> bool:
-    """Play the acts; whether each ended as it is told."""
-    stage.act(SIGN_ON)
-    signed_on = stage.outcome(terminal.sign_on())
-    stage.act(SALE)
-    sold = stage.outcome(terminal.sale(SOLD))
-    if not isinstance(sold, Approved):
-        return False
-    stage.act(REFUND)
-    returned = stage.outcome(terminal.refund(RETURNED, original=sold.reference))
-    stage.act(LOSS)
-    lost = stage.outcome(terminal.sale(LOST))
-    stage.act(REVERSAL)
-    done: list[Outcome] = [stage.outcome(each) for each in terminal.tick().done]
-    approvals = (signed_on, returned, *done)
-    return all(isinstance(each, Approved) for each in approvals) and isinstance(lost, InDoubt) and len(done) == 1
+def _morning(terminal: Terminal, stage: Stage) -> Iterator[bool]:
+    """Play the first acts; whether each ended as it is told."""
+    stage.act(story.SIGN_ON)
+    yield isinstance(stage.outcome(terminal.sign_on()), Approved)
+    stage.act(story.SALE)
+    sold = stage.outcome(terminal.sale(SOLD, key=KEY))
+    yield isinstance(sold, Approved)
+    stage.act(story.REPEATED)
+    yield stage.outcome(terminal.sale(SOLD, key=KEY)) == sold
+    stage.act(story.BALANCE)
+    yield isinstance(stage.outcome(terminal.balance()), Approved)
+    stage.act(story.DECLINED)
+    yield isinstance(stage.outcome(terminal.sale(REFUSED)), Declined)
+    stage.act(story.MISTAKE)
+    mistake = stage.outcome(terminal.sale(MISTYPED))
+    stage.act(story.VOID)
+    yield isinstance(mistake, Approved) and isinstance(stage.outcome(terminal.void(mistake.reference)), Approved)
+
+
+def _afternoon(terminal: Terminal, stage: Stage) -> Iterator[bool]:
+    """Play the rest."""
+    stage.act(story.REFUND)
+    sold = terminal.outcome(KEY)
+    yield isinstance(sold, Approved) and isinstance(
+        stage.outcome(terminal.refund(RETURNED, original=sold.reference)), Approved
+    )
+    stage.act(story.LOSS)
+    yield isinstance(stage.outcome(terminal.sale(LOST)), InDoubt)
+    stage.act(story.REVERSAL)
+    done = [stage.outcome(each) for each in terminal.tick().done]
+    yield len(done) == 1 and isinstance(done[0], Approved)
+    stage.act(story.SIGN_OFF)
+    yield isinstance(stage.outcome(terminal.sign_off()), Approved)
 
 
 def _rows(history: tuple[Line, ...], host: Host) -> list[tuple[Line, int]]:

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import click
+
 from pos_engine.cli.border import command
-from pos_engine.cli.exits import Exit
-from pos_engine.cli.output import amount_json, text_json
+from pos_engine.cli.exits import Exit, NothingFoundError, exit_of
+from pos_engine.cli.output import (
+    amount_json,
+    line_json,
+    outcome_advice,
+    outcome_json,
+    outcome_line,
+    standing_json,
+    text_json,
+)
 from pos_engine.values import Text
 
 if TYPE_CHECKING:
     from pos_engine.cli.border import Settings
     from pos_engine.cli.output import Output
     from pos_engine.config import Config
-    from pos_engine.flow.outcomes import Line
+    from pos_engine.flow.outcomes import Line, Outcome, Standing
     from pos_engine.terminal import Owed, Status
 
 _TERMINAL: Final = Text("terminal", "终端")
@@ -25,25 +35,25 @@ _OWED: Final = Text("owed", "待处理")
 _NOTHING: Final = Text("nothing", "无")
 _RECENT: Final = Text("recent", "最近交易")
 _TRIED: Final = Text("tried", "已尝试")
-_STANDINGS: Final = {
-    "APPROVED": Text("approved", "批准"),
-    "DECLINED": Text("declined", "拒绝"),
-    "IN_DOUBT": Text("in doubt", "结果未知"),
-    "REVERSED": Text("reversed", "已冲正"),
-    "UNSENT": Text("not sent", "未发送"),
-}
+_BY_NOW: Final = Text("by now", "目前")
 
 
-@command("status", configured=True, example="pos-engine status\npos-engine status --json")
-def status(output: Output, settings: Settings) -> Exit:
+@command(
+    "status", configured=True, example="pos-engine status\npos-engine status --json\npos-engine status --key order-17"
+)
+@click.option("--key", metavar="KEY", help="Tell what became of the request under this idempotency key.")
+def status(output: Output, settings: Settings, *, key: str | None) -> Exit:
     """Show session, keys, what is owed and the last transactions.
 
-    Reads the journal without holding it, so it works beside a running terminal.
+    Reads the journal without holding it, so it works beside a running terminal. With --key it shows the first outcome
+    under that key and ends with its exit code; with 9 when nothing was sent under it.
     """
     from pos_engine.system import harden_process
 
     config = settings.load()
     harden_process()
+    if key is not None:
+        return _under_key(output, config, key)
     seen = _seen(config)
     if output.as_json:
         output.json(_status_json(seen))
@@ -52,11 +62,47 @@ def status(output: Output, settings: Settings) -> Exit:
     return Exit.DONE
 
 
+def _under_key(output: Output, config: Config, key: str) -> Exit:
+    """Tell the first outcome under a key, and where its request stands by now."""
+    from pos_engine.cli.reading import reading
+    from pos_engine.dialects.registry import DIALECTS
+    from pos_engine.flow.checks import check_key
+    from pos_engine.flow.outcomes import line_of, outcome_of
+
+    check_key(key)
+    with reading(config) as journal:
+        record = journal.find_key(key) if journal is not None else None
+        outcome = outcome_of(record, DIALECTS[config.dialect]) if record is not None else None
+        if journal is None or record is None or outcome is None:
+            reason = "nothing was sent under that key"
+            raise NothingFoundError(reason)
+        line = line_of(record, journal.acting_on(record.number))
+    if output.as_json:
+        output.json({**outcome_json(outcome), "standing": standing_json(line.standing)})
+    else:
+        _print_outcome(output, outcome, line.standing)
+    return exit_of(outcome)
+
+
+def _print_outcome(output: Output, outcome: Outcome, standing: Standing) -> None:
+    """Print an outcome, and instead of what was to be done about it then, what was done since."""
+    from pos_engine.flow.outcomes import STANDINGS, Standing
+
+    output.line(outcome_line(outcome, output.language))
+    if standing in {Standing.REVERSED, Standing.VOIDED}:
+        output.line(f"{output.say(_BY_NOW)}: {output.say(STANDINGS[standing])}")
+        return
+    advice = outcome_advice(outcome, output.language)
+    if advice is not None:
+        output.line(advice)
+
+
 def _seen(config: Config) -> Status:
+    from pos_engine.journal.store import was_begun
     from pos_engine.session.states import FIRST_BATCH, SessionState
     from pos_engine.terminal import Status, Terminal
 
-    if config.journal.exists():
+    if was_begun(config.journal):
         with Terminal.open(config, read_only=True) as terminal:
             return terminal.status()
     return Status(
@@ -90,8 +136,10 @@ def _rows(seen: Status, output: Output) -> list[tuple[str, str]]:
 
 
 def _recent_line(line: Line, output: Output) -> str:
+    from pos_engine.flow.outcomes import STANDINGS
+
     amount = str(line.amount) if line.amount is not None else ""
-    standing = " ".join(filter(None, (output.say(_STANDINGS[line.standing.name]), line.code)))
+    standing = " ".join(filter(None, (output.say(STANDINGS[line.standing]), line.code)))
     at = line.at.isoformat(sep=" ", timespec="seconds")
     return "  ".join(filter(None, (at, line.kind.value, amount, f"STAN {line.stan}", line.card, standing)))
 
@@ -114,20 +162,7 @@ def _status_json(seen: Status) -> dict[str, object]:
         "batch": seen.batch,
         "keys": [{"usage": usage, "check_value": check} for usage, check in seen.keys],
         "owed": [_owed_json(each) for each in seen.owed],
-        "recent": [_recent_json(each) for each in seen.recent],
-    }
-
-
-def _recent_json(line: Line) -> dict[str, object]:
-    return {
-        "kind": line.kind.value,
-        "stan": line.stan,
-        "batch": line.batch,
-        "standing": line.standing.name.lower().replace("_", "-"),
-        "code": line.code,
-        "amount": amount_json(line.amount),
-        "card": line.card,
-        "at": line.at.isoformat(),
+        "recent": [line_json(each) for each in seen.recent],
     }
 
 

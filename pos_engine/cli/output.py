@@ -9,19 +9,19 @@ import json
 import os
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from pos_engine.dialects.base import Kind
+from pos_engine.dialects.base import Kind, Verdict
 from pos_engine.values import Amount, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pos_engine.flow.outcomes import Outcome
-    from pos_engine.values import Language
+    from pos_engine.flow.outcomes import Approved, Line, Outcome, Standing
+    from pos_engine.values import Balance, Language
 
 SCHEMA: Final = 1
 """Version of the JSON that commands print."""
@@ -102,8 +102,8 @@ def text_json(text: Text) -> dict[str, str]:
     return {"en": text.en, "zh": text.zh}
 
 
-def amount_json(amount: Amount | None) -> dict[str, object] | None:
-    """Return an amount as a number of the smallest units, and as people write it."""
+def amount_json(amount: Amount | Balance | None) -> dict[str, object] | None:
+    """Return an amount or a balance as a number of the smallest units, and as people write it."""
     if amount is None:
         return None
     written, _, currency = str(amount).partition(" ")
@@ -132,16 +132,48 @@ def outcome_json(outcome: Outcome) -> dict[str, object]:
     }
     if isinstance(outcome, Approved):
         at = outcome.at.isoformat() if outcome.at is not None else None
+        sums = {"requested": amount_json(outcome.requested), "balance": amount_json(outcome.balance)}
         more = {"rrn": outcome.rrn, "auth_code": outcome.auth_code, "host_date": outcome.host_date, "at": at}
-        return {**shared, "code": code, **more}
+        return {**shared, **sums, "code": code, **more}
     return {**shared, "code": code}
+
+
+def line_json(line: Line) -> dict[str, object]:
+    """Return one line of the terminal's history."""
+    return {
+        "kind": line.kind.value,
+        "stan": line.stan,
+        "batch": line.batch,
+        "standing": standing_json(line.standing),
+        "code": line.code,
+        "amount": amount_json(line.amount),
+        "card": line.card,
+        "at": line.at.isoformat(),
+    }
+
+
+def standing_json(standing: Standing) -> str:
+    """Return where a request stands, as a word for programs."""
+    return standing.name.lower().replace("_", "-")
 
 
 _APPROVED: Final = Text("APPROVED", "批准")
 _DECLINED: Final = Text("DECLINED", "拒绝")
 _IN_DOUBT: Final = Text("IN DOUBT", "结果未知")
-_APPROVED_AS: Final = {Kind.SIGN_ON: Text("SIGNED ON", "签到成功"), Kind.REVERSAL: Text("REVERSED", "已冲正")}
+_APPROVED_AS: Final = {
+    Kind.SIGN_ON: Text("SIGNED ON", "签到成功"),
+    Kind.SIGN_OFF: Text("SIGNED OFF", "签退成功"),
+    Kind.ECHO: Text("ANSWERED", "主机已应答"),
+    Kind.BALANCE: Text("BALANCE", "余额"),
+    Kind.VOID: Text("VOIDED", "已撤销"),
+    Kind.REVERSAL: Text("REVERSED", "已冲正"),
+}
 """Approvals that say more than approved."""
+_UNNUMBERED: Final = frozenset({Kind.ECHO, Kind.STATUS})
+"""Kinds whose requests carry no STAN: the journal's number would say nothing to the acquirer."""
+_PLAIN: Final = "00"
+_REST: Final = Text("approved in part: {} is still due", "部分批准: 尚欠{}")
+_OF: Final = Text("{} of {}", "{} (请求{})")
 _STAN: Final = Text("STAN", "流水号")
 _RRN: Final = Text("RRN", "参考号")
 _CARD: Final = Text("card", "卡号")
@@ -153,15 +185,44 @@ def outcome_line(outcome: Outcome, language: Language) -> str:
 
     titles = {Approved: _APPROVED_AS.get(outcome.kind, _APPROVED), Declined: _DECLINED, InDoubt: _IN_DOUBT}
     found_by = {
-        _STAN: outcome.stan,
+        _STAN: outcome.stan if outcome.kind not in _UNNUMBERED else None,
         _RRN: outcome.rrn if isinstance(outcome, Approved) else None,
         _CARD: outcome.card,
     }
-    parts = [" ".join(filter(None, (titles[type(outcome)].say(language), str(outcome.amount or ""))))]
+    parts = [" ".join(filter(None, (titles[type(outcome)].say(language), _sum(outcome, language))))]
     if isinstance(outcome, Declined):
         parts.append(f"{outcome.code.code} {outcome.code.meaning.say(language)}")
     parts += [f"{name.say(language)} {value}" for name, value in found_by.items() if value]
     return "  ".join(parts)
+
+
+def is_partial(outcome: Outcome) -> bool:
+    """Tell whether less was approved than was asked for."""
+    from pos_engine.flow.outcomes import Approved
+
+    return isinstance(outcome, Approved) and outcome.requested is not None and outcome.amount != outcome.requested
+
+
+def _sum(outcome: Outcome, language: Language) -> str:
+    """Return the amount that an outcome is about, or the balance that it tells."""
+    from pos_engine.flow.outcomes import Approved
+
+    if isinstance(outcome, Approved) and outcome.balance is not None:
+        return str(outcome.balance)
+    if isinstance(outcome, Approved) and is_partial(outcome):
+        return _OF.say(language).format(outcome.amount, outcome.requested)
+    return str(outcome.amount or "")
+
+
+def _note(approved: Approved, language: Language) -> str | None:
+    """Return what an approval adds to being one: that it was of a part, or a code that says more than 00."""
+    code, asked, given = approved.code, approved.requested, approved.amount
+    if asked is not None and given is not None and given < asked:
+        return _REST.say(language).format(replace(asked, minor=asked.minor - given.minor))
+    # The code that ends a reversal may be a decline: what it says is about the original.
+    if code.verdict is Verdict.APPROVAL and code.code != _PLAIN:
+        return f"{code.meaning.say(language)}: {code.action.say(language)}"
+    return None
 
 
 def outcome_advice(outcome: Outcome, language: Language) -> str | None:
@@ -169,7 +230,7 @@ def outcome_advice(outcome: Outcome, language: Language) -> str | None:
     from pos_engine.flow.outcomes import Approved, InDoubt
 
     if isinstance(outcome, Approved):
-        return None
+        return _note(outcome, language)
     if isinstance(outcome, InDoubt):
         return f"{outcome.why.say(language)}; {outcome.duty.say(language)}"
     return outcome.code.action.say(language)

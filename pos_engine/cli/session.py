@@ -1,4 +1,4 @@
-"""Session: taking new working keys from the acquirer."""
+"""Session: taking new working keys from the acquirer, giving them up, and asking whether anybody is there."""
 
 from __future__ import annotations
 
@@ -39,3 +39,23 @@ def sign_on(output: Output, settings: Settings) -> Exit:
     for name, check in keys:
         output.line(f"{name}: {output.say(_CHECK_VALUE)} {check}")
     return exit_of(outcome)
+
+
+@command("sign-off", configured=True, example="pos-engine sign-off\npos-engine sign-off --json")
+def sign_off(output: Output, settings: Settings) -> Exit:
+    """Sign off, once what is owed is done.
+
+    The terminal stays signed off until it is used: the next sale signs on by itself.
+    """
+    with opened(settings, output) as terminal:
+        return tell(output, terminal.sign_off())
+
+
+@command("echo", configured=True, example="pos-engine echo\npos-engine echo -v")
+def echo(output: Output, settings: Settings) -> Exit:
+    """Ask the acquirer for a sign of life.
+
+    Tries address, link and framing; needs no sign-on. Without an answer the exit code is 5.
+    """
+    with opened(settings, output) as terminal:
+        return tell(output, terminal.echo())

@@ -14,18 +14,22 @@ import click
 from pos_engine.cli.output import outcome_advice, outcome_json, outcome_line, plain
 from pos_engine.dialects.registry import DIALECTS
 from pos_engine.flow.effects import Save
+from pos_engine.flow.outcomes import STANDINGS
 from pos_engine.journal.record import State
 from pos_engine.values import Amount, Text
+from pos_engine.wire.composite import by_columns
 from pos_engine.wire.describe import masked, rows
 
 if TYPE_CHECKING:
     from pos_engine.cli.output import Output
-    from pos_engine.dialects.base import Packet
+    from pos_engine.dialects.base import KindRow, Packet
     from pos_engine.flow.effects import Effect, Happening
     from pos_engine.flow.outcomes import Line, Outcome
 
 WIDTH: Final = 100
 DIALECT: Final = DIALECTS["unionpay"]
+_PARTS: Final = by_columns({number: DIALECT.layouts[number] for number in (60, 61)})
+"""The fields whose parts the story is about; `decode` shows the parts of all."""
 SENT: Final = Text("terminal -> acquirer", "终端 -> 主机")
 RECEIVED: Final = Text("acquirer -> terminal", "主机 -> 终端")
 REQUEST: Final = Text("request", "请求")
@@ -46,13 +50,6 @@ HEADS: Final = (
     Text("the terminal says", "终端记录"),
     Text("the host booked", "主机记账"),
 )
-STANDINGS: Final = {
-    "approved": Text("approved", "成功"),
-    "declined": Text("declined", "拒绝"),
-    "in doubt": Text("in doubt", "结果未知"),
-    "reversed": Text("reversed", "已冲正"),
-    "not sent": Text("not sent", "未发送"),
-}
 
 
 class Stage:
@@ -63,6 +60,8 @@ class Stage:
         self._output = output
         self._acts: list[dict[str, Any]] = []
         self._books: list[dict[str, Any]] = []
+        self._row: KindRow | None = None
+        """The kind of the last request: an answer's own type says less."""
 
     def introduce(self, text: Text) -> None:
         """Say what is going to be seen."""
@@ -102,13 +101,13 @@ class Stage:
         self._acts[-1]["messages"].append(
             {"direction": direction, "mti": message.mti, "fields": masked(message, DIALECT.spec)}
         )
-        mtis = {(row.mti if direction == "sent" else row.answer_mti): row for row in DIALECT.kinds.values()}
-        row = mtis.get(message.mti)
-        title = f"{say(row.title)} " if row is not None else ""
+        if direction == "sent":
+            self._row = DIALECT.kind_of(message)
+        title = f"{say(self._row.title)} " if self._row is not None else ""
         way = (say(SENT), say(REQUEST)) if direction == "sent" else (say(RECEIVED), say(ANSWER))
         size = len(packet.encode())
         self._print(f"   {message.mti}  {title}{way[1]}   {way[0]}, {size} {say(BYTES)}", bold=True)
-        for field in rows(message, DIALECT.spec, DIALECT.layouts, self._output.language):
+        for field in rows(message, DIALECT.spec, _PARTS, self._output.language):
             meaning = DIALECT.explain(message, int(field.key))
             words = f"  ({say(meaning)})" if meaning is not None else ""
             self._print(f"        {field.key:>2}  {_padded(field.name, 44)} {field.shown}{words}")
@@ -122,7 +121,7 @@ class Stage:
         self._prose(text)
         table = []
         for line, booked in lines:
-            standing = self._output.say(STANDINGS[line.standing.value])
+            standing = self._output.say(STANDINGS[line.standing])
             title = self._output.say(DIALECT.kinds[line.kind].title)
             table.append((line.stan, title, str(line.amount or ""), standing, _signed(booked)))
             self._books.append({"stan": line.stan, "terminal_minor": line.moved_minor, "host_minor": booked})

@@ -1,4 +1,4 @@
-"""Start: `init` writes a configuration and keys, `acquirer` runs the simulated host to try them against."""
+"""Start: `init` writes a configuration and keys for a terminal, real or simulated."""
 
 from __future__ import annotations
 
@@ -11,20 +11,17 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from pos_engine.cli.border import command, group
+from pos_engine.cli.border import command
 from pos_engine.cli.exits import Exit
+from pos_engine.cli.host import DEFAULT_PORT
 from pos_engine.errors import ConfigError, UsageError
-from pos_engine.values import Amount, KeyBytes, Text
+from pos_engine.values import KeyBytes, Text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pos_engine.cli.output import Output
     from pos_engine.config.keys import Value
-    from simulators.acquirer import Event
-
-DEFAULT_PORT: Final = 9583
-"""Where `acquirer` listens, and what the configuration's default address names."""
 
 _TERMINAL: Final = "T0000001"
 _MERCHANT: Final = "M00000000000001"
@@ -215,108 +212,3 @@ def _tell_what_next(output: Output, files: _Files, check_value: str, *, host_por
     output.line(output.say(_NEXT_REAL if host_port is None else _NEXT))
     for each in commands:
         output.line(f"  {each}")
-
-
-@group(
-    "acquirer",
-    example="pos-engine acquirer\npos-engine acquirer --port 0 --json\npos-engine acquirer cards",
-)
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="0 takes a free one."
-)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--expose", is_flag=True, help="Allow an address that other machines can reach; the keys are published.")
-def acquirer(output: Output, *, port: int, host: str, expose: bool) -> Exit:
-    """Run the simulated acquirer: a host with test cards and a ledger, on this machine.
-
-    The last three digits of an amount choose what it does, such as 951 for a decline; `acquirer cards` lists them and
-    the cards. It runs until Ctrl-C.
-    """
-    import asyncio
-
-    from pos_engine.system import entropy
-    from simulators.acquirer import Acquirer
-    from simulators.server import serve
-
-    if not expose and not _is_loopback(host):
-        reason = "other machines could reach that address, and the simulator's keys are published: say --expose"
-        raise UsageError(reason)
-
-    def ready(address: str, real_port: int) -> None:
-        if output.as_json:
-            output.json({"event": "listening", "host": address, "port": real_port})
-        else:
-            listening = output.say(Text("the simulated acquirer listens on", "模拟收单主机监听于"))
-            output.line(f"{listening} {f'[{address}]' if ':' in address else address}:{real_port}")
-            output.note(output.say(Text("Ctrl-C ends it", "按 Ctrl-C 结束")))
-
-    def told(event: Event) -> None:
-        if output.as_json:
-            output.json({"event": "request", **event.as_dict()})
-        else:
-            output.line(_event_line(event))
-
-    asyncio.run(serve(Acquirer(entropy=entropy), host=host, port=port, on_event=told, ready=ready))
-    return Exit.DONE
-
-
-def _is_loopback(host: str) -> bool:
-    import ipaddress
-
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _event_line(event: Event) -> str:
-    amount = str(Amount(event.amount_minor)) if event.amount_minor is not None else ""
-    facts = (
-        event.kind or event.mti,
-        amount,
-        f"STAN {event.stan}" if event.stan else "",
-        f"terminal {event.terminal}" if event.terminal else "",
-        f"card {event.card}" if event.card else "",
-    )
-    fate = {"silent": "not answered", "close": "not answered, link closed"}.get(event.fate.value, "")
-    result = " ".join(filter(None, (event.what.value, event.code)))
-    ends = ", ".join(filter(None, (result, event.note, fate)))
-    return f"{event.at:%H:%M:%S}  {'  '.join(filter(None, facts))}  {ends}"
-
-
-@command("cards", example="pos-engine acquirer cards\npos-engine acquirer cards --json")
-def cards(output: Output) -> Exit:
-    """List the test cards, and the amounts that make the host do something on purpose.
-
-    A card's name goes into `sale --card NAME`. An amount ends in the digits of a trigger: 9.51, 19.51 and 109.51 are
-    all declined with 51.
-    """
-    from simulators.cards import CARDS
-    from simulators.scenario import TRIGGERS
-
-    if output.as_json:
-        from pos_engine.cli.output import text_json
-
-        listed = [
-            {"name": card.name, "card": card.pan.masked, "title": text_json(card.title)} for card in CARDS.values()
-        ]
-        triggers = [
-            {"digits": f"{each.digits:03d}", "code": each.code, "title": text_json(each.title)}
-            for each in TRIGGERS.values()
-        ]
-        output.json({"cards": listed, "triggers": triggers})
-        return Exit.DONE
-    name, number, title = Text("name", "名称"), Text("card", "卡号"), Text("what it is", "说明")
-    output.table(
-        [output.say(name), output.say(number), output.say(title)],
-        [(card.name, card.pan.masked, output.say(card.title)) for card in CARDS.values()],
-    )
-    output.line("")
-    output.table(
-        [output.say(Text("amounts ending in", "金额尾数")), output.say(Text("what the host does", "主机行为"))],
-        [(f"{each.digits // 100}.{each.digits % 100:02d}", output.say(each.title)) for each in TRIGGERS.values()],
-    )
-    return Exit.DONE
-
-
-acquirer.add_command(cards)

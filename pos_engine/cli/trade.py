@@ -9,58 +9,121 @@ import click
 
 from pos_engine.cli.border import command, opened
 from pos_engine.cli.exits import Exit, NothingFoundError, exit_of
-from pos_engine.cli.output import outcome_advice, outcome_json, outcome_line
+from pos_engine.cli.output import is_partial, outcome_advice, outcome_json, outcome_line
 from pos_engine.errors import UsageError
 from pos_engine.values import Amount
 
 if TYPE_CHECKING:
     from pos_engine.cli.border import Settings
     from pos_engine.cli.output import Output
+    from pos_engine.dialects.base import OriginalRef
     from pos_engine.flow.outcomes import Outcome
+    from pos_engine.terminal import Terminal
 
 _card = click.option("--card", metavar="NAME", help="Which simulated card, where the reader is simulated.")
+_key = click.option(
+    "--key", metavar="KEY", help="Your own id of this request, never a card number: used again, nothing is done twice."
+)
+_batch = click.option("--batch", metavar="N", help="The sale's batch; default the present one.")
 
 
-@command("sale", configured=True, example="pos-engine sale 12.34\npos-engine sale 9.51 --card poor --json")
+@command(
+    "sale",
+    configured=True,
+    example="pos-engine sale 12.34\npos-engine sale 9.51 --card poor --json\n"
+    "pos-engine sale 12.34 --key order-17 --expected 12.34",
+)
 @click.argument("amount")
 @_card
-def sale(output: Output, settings: Settings, *, amount: str, card: str | None) -> Exit:
+@_key
+@click.option("--expected", metavar="AMOUNT", help="What the till says is due: another AMOUNT is refused.")
+@click.option("--allow-partial", is_flag=True, help="Let the acquirer approve less than AMOUNT; its approval says so.")
+def sale(
+    output: Output,
+    settings: Settings,
+    *,
+    amount: str,
+    card: str | None,
+    key: str | None,
+    expected: str | None,
+    allow_partial: bool,
+) -> Exit:
     """Sell: take a card and ask the acquirer for AMOUNT, in yuan.
 
     Signs on first when that is due, and works off what is owed. A sale whose answer stays away is in doubt (exit code
-    4): it is reversed by itself, before anything else is sent.
+    4): it is reversed by itself, before anything else is sent. With --key, the same command again tells the first
+    outcome instead of selling twice. Only with --allow-partial does less than AMOUNT count as done (exit code 0).
     """
     asked = _money(amount)
+    due = _money(expected) if expected is not None else None
     with opened(settings, output, overrides=_card_override(card)) as terminal:
-        return tell(output, terminal.sale(asked))
+        outcome = terminal.sale(asked, key=key, expected=due, allow_partial=allow_partial)
+    code = tell(output, outcome)
+    # The key's first sale was allowed to be of a part; whoever asks now did not say so.
+    return Exit.NOTHING_FOUND if is_partial(outcome) and not allow_partial else code
+
+
+@command("void", configured=True, example="pos-engine void 000002\npos-engine void 2 --key undo-17 --json")
+@click.argument("stan")
+@_batch
+@_card
+@_key
+def void(
+    output: Output, settings: Settings, *, stan: str, batch: str | None, card: str | None, key: str | None
+) -> Exit:
+    """Undo an approved sale of the present batch, all of it.
+
+    STAN is the sale's, as its receipt shows it. The card that paid is asked for again. A void whose answer stays away
+    is in doubt (exit code 4) and is reversed like a sale: then the sale stands. What is in a closed batch, or was given
+    back in part, is refunded instead. The command line asks no supervisor: whoever may run it may void. A program that
+    embeds the terminal hands one to it.
+    """
+    number, wanted = _named(stan, batch, "STAN")
+    with opened(settings, output, overrides=_card_override(card)) as terminal:
+        return tell(output, terminal.void(_original(terminal, number, wanted), key=key))
 
 
 @command(
     "refund",
     configured=True,
-    example="pos-engine refund 5.00 --original 000002\npos-engine refund 5.00 --original 2 --batch 000001",
+    example="pos-engine refund 5.00 --original 000002\n"
+    "pos-engine refund 5.00 --original 2 --batch 000001 --key back-17",
 )
 @click.argument("amount")
 @click.option("--original", metavar="STAN", required=True, help="The sale's STAN, field 11, as its receipt shows it.")
-@click.option("--batch", metavar="N", help="The sale's batch; default the present one.")
+@_batch
 @_card
+@_key
 def refund(
-    output: Output, settings: Settings, *, amount: str, original: str, batch: str | None, card: str | None
+    output: Output,
+    settings: Settings,
+    *,
+    amount: str,
+    original: str,
+    batch: str | None,
+    card: str | None,
+    key: str | None,
 ) -> Exit:
     """Give back AMOUNT, all or part of an earlier sale of this terminal.
 
-    A refund whose answer stays away is in doubt (exit code 4) and is never repeated by itself: ask the acquirer.
+    A refund whose answer stays away is in doubt (exit code 4) and is never repeated by itself: ask the acquirer. The
+    command line asks no supervisor: whoever may run it may refund.
     """
     asked = _money(amount)
-    stan = _six_digits("--original", original)
-    wanted = _six_digits("--batch", batch) if batch is not None else None
+    number, wanted = _named(original, batch, "--original")
     with opened(settings, output, overrides=_card_override(card)) as terminal:
-        reference = terminal.find_sale(stan, wanted)
-        if reference is None:
-            where = f"batch {wanted}" if wanted is not None else "the present batch"
-            reason = f"no approved sale with STAN {stan} in {where}"
-            raise NothingFoundError(reason)
-        return tell(output, terminal.refund(asked, original=reference))
+        return tell(output, terminal.refund(asked, original=_original(terminal, number, wanted), key=key))
+
+
+@command("balance", configured=True, example="pos-engine balance\npos-engine balance --card poor --json")
+@_card
+def balance(output: Output, settings: Settings, *, card: str | None) -> Exit:
+    """Ask for a card's balance.
+
+    No money is at stake: without an answer nothing is owed, and the exit code is 5.
+    """
+    with opened(settings, output, overrides=_card_override(card)) as terminal:
+        return tell(output, terminal.balance())
 
 
 def tell(output: Output, outcome: Outcome) -> Exit:
@@ -73,6 +136,20 @@ def tell(output: Output, outcome: Outcome) -> Exit:
         if advice is not None:
             output.line(advice)
     return exit_of(outcome)
+
+
+def _named(stan: str, batch: str | None, what: str) -> tuple[str, str | None]:
+    """Read the numbers by which a sale is named."""
+    return _six_digits(what, stan), _six_digits("--batch", batch) if batch is not None else None
+
+
+def _original(terminal: Terminal, stan: str, batch: str | None) -> OriginalRef:
+    reference = terminal.find_sale(stan, batch)
+    if reference is None:
+        where = f"batch {batch}" if batch is not None else "the present batch"
+        reason = f"no approved sale with STAN {stan} in {where}"
+        raise NothingFoundError(reason)
+    return reference
 
 
 def _money(text: str) -> Amount:

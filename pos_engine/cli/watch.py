@@ -36,5 +36,5 @@ class Watch:
         output, dialect = self._output, self._dialect
         line = summary(packet.message, dialect.spec, output.language)
         output.note(f"{_ARROWS[direction]} {line}", level=_MESSAGES_LEVEL)
-        for row in rows(packet.message, dialect.spec, dialect.layouts, output.language):
+        for row in rows(packet.message, dialect.spec, dialect.cut, output.language):
             output.note(f"     {row.key:>3}  {row.name}: {row.shown}", level=_FIELDS_LEVEL)

@@ -51,12 +51,16 @@ class Config:
     dialect: str
     production: bool
     address: str
+    framing: str
     tpdu: str | None
     header: str | None
     connect_timeout_s: float
     answer_timeout_s: float
     unsigned_decline: Literal["accept", "reverse"]
     sign_on_age_max_s: float
+    transaction_max: str | None
+    day_max: str | None
+    card_day_max: str | None
     journal: Path
     keystore: Path
     wrapping_key: Path
@@ -97,11 +101,24 @@ def load(
     files = [_read(file) for file in _files(path, environment, folder)]
     flags = _Layer(FLAG, folder, _known(dict(overrides or {}), FLAG), textual=True)
     layers = [flags, _Layer(None, folder, _variables(environment), textual=True), *files]
-    base = files[0].base if files else folder
+    return _settled(layers, files[0].base if files else folder, searched=not files)
+
+
+def settle(values: Mapping[str, Value], *, folder: Path) -> Config:
+    """Check values by key ("terminal.id") as `load` does, without looking at any file or variable.
+
+    Relative paths start from `folder`. Raises `ConfigError`.
+    """
+    given = _Layer(FLAG, folder, _known(dict(values), FLAG), textual=False)
+    return _settled([given], folder, searched=False)
+
+
+def _settled(layers: Iterable[_Layer], base: Path, *, searched: bool) -> Config:
+    """Take every key from the strongest layer that sets it, and check them together."""
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for key in KEYS:
-        values[key.attribute], origins[key.name] = _value(key, layers, base, searched=not files)
+        values[key.attribute], origins[key.name] = _value(key, layers, base, searched=searched)
     _settle_framing(values, origins)
     _refuse_contradictions(values, origins)
     return Config(**values, origins=MappingProxyType(origins))

@@ -12,6 +12,7 @@ from typing import Final
 
 from pos_engine import limits
 from pos_engine.dialects.registry import DIALECTS
+from pos_engine.framing.length import FRAMINGS
 from pos_engine.values import Text
 
 PREFIX: Final = "POS_ENGINE_"
@@ -62,6 +63,8 @@ class Key:
 
 PORT_MAX: Final = 65_535
 ADDRESS: Final = re.compile(r"tcp://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>[0-9]{1,5})")
+_AMOUNT_PATTERN: Final = r"[0-9]{1,10}(?:\.[0-9]{1,2})?"
+_AN_AMOUNT: Final = 'an amount in quotes, as "500.00"; without it there is no limit'
 _A_PATH: Final = "a path, relative to the configuration's folder"
 
 KEYS: Final = (
@@ -112,6 +115,13 @@ KEYS: Final = (
         form="tcp://host:port, the port 1 to 65535, an IPv6 address in brackets",
     ),
     Key(
+        "acquirer.framing",
+        "framing",
+        Text("how frames are delimited: the length before each", "报文长度前缀格式"),
+        default="be2",
+        choices=tuple(FRAMINGS),
+    ),
+    Key(
         "acquirer.tpdu",
         "tpdu",
         Text("TPDU of requests; without it the dialect's", "请求TPDU, 缺省取自报文规范"),
@@ -155,6 +165,27 @@ KEYS: Final = (
         type=float,
         default=limits.SIGN_ON_AGE_MAX_S,
         bounds=(60, 7 * 24 * 3600),
+    ),
+    Key(
+        "limits.transaction",
+        "transaction_max",
+        Text("the largest sale", "单笔消费限额"),
+        pattern=_AMOUNT_PATTERN,
+        form=_AN_AMOUNT,
+    ),
+    Key(
+        "limits.day",
+        "day_max",
+        Text("all sales of a day together", "单日消费累计限额"),
+        pattern=_AMOUNT_PATTERN,
+        form=_AN_AMOUNT,
+    ),
+    Key(
+        "limits.card_day",
+        "card_day_max",
+        Text("all sales to one card in a day", "单卡单日消费限额"),
+        pattern=_AMOUNT_PATTERN,
+        form=_AN_AMOUNT,
     ),
     Key(
         "storage.journal",

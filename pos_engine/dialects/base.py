@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pos_engine.errors import FrameError
 from pos_engine.framing.tpdu import Tpdu
-from pos_engine.values import Amount, Card, Identity, Text
+from pos_engine.values import Amount, Balance, Card, Identity, Text
 from pos_engine.wire import codec
+from pos_engine.wire.composite import by_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pos_engine.crypto.keys import WrappedKey
     from pos_engine.wire.columns import Columns
+    from pos_engine.wire.composite import Cut, Part
     from pos_engine.wire.message import Message
     from pos_engine.wire.spec import MessageSpec
 
@@ -31,7 +33,12 @@ class Kind(enum.Enum):
     """What a terminal can ask of an acquirer; the names of the commands and of the journal."""
 
     SIGN_ON = "sign-on"
+    SIGN_OFF = "sign-off"
+    ECHO = "echo"
+    STATUS = "status"
+    BALANCE = "balance"
     SALE = "sale"
+    VOID = "void"
     REFUND = "refund"
     REVERSAL = "reversal"
 
@@ -65,6 +72,10 @@ class KindRow:
     answered_with: frozenset[int] = frozenset()
     """Elements an approval must have; a decline may lack them (RULES: answers that count)."""
     mac: bool = True
+    numbered: bool = True
+    """Whether requests carry a STAN; a few management messages do not."""
+    takes_card: bool = False
+    """Whether a card, and perhaps a PIN, belongs to the request."""
 
     @property
     def answer_mti(self) -> str:
@@ -143,6 +154,10 @@ class Draft:
     pin_block: bytes | None = field(default=None, repr=False)
     original: OriginalRef | None = None
     operator: str = "01"
+    allows_partial: bool = False
+    """Whether the acquirer may approve a smaller amount."""
+    report: str = ""
+    """What a status upload tells of the terminal, as the dialect writes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +182,14 @@ class Dialect:
     """Reads the batch number a sign-on answer hands out; `None` when it is not usable."""
     explain: Callable[[Message, int], Text | None]
     """Says in words what an element's value means, for whoever reads a decoded message."""
+    read_balance: Callable[[Message], Balance | None]
+    """Reads the balance out of an inquiry's answer; `None` when there is none to read."""
     kept: frozenset[int]
     """Elements of an answer that the journal keeps; whatever else a host writes into one is not ours to keep."""
+    parts: Cut | None = None
+    """Cuts a compound element into named parts, for whoever reads a decoded message; without it, by `layouts` alone."""
+    meanings: Mapping[str, Mapping[str, Text]] = field(default_factory=dict)
+    """What the values of columns mean, by column, the header's among them."""
     header: Columns | None = None
     header_default: str = ""
     processing_request: Callable[[str | None], str | None] = lambda _header: None
@@ -182,6 +203,10 @@ class Dialect:
     def meaning(self, code: str) -> ResponseCode:
         """Look a response code up; unknown codes are declines."""
         return self.codes.get(code) or ResponseCode(code, Verdict.DECLINE, UNKNOWN_MEANING, UNKNOWN_ACTION)
+
+    def cut(self, message: Message, number: int) -> tuple[Part, ...]:
+        """Cut an element into its parts; none where it has none, or does not fit its layout."""
+        return (self.parts or by_columns(self.layouts, self.meanings))(message, number)
 
     def kind_of(self, message: Message) -> KindRow | None:
         """Find the kind a request belongs to, by MTI, field 3 and the private type code; `None` when it is not ours."""
@@ -199,14 +224,20 @@ class Dialect:
         return layout.get(value, "60.1") == row.message_type and layout.get(value, "60.3") in {None, row.network_code}
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
-    """One frame's payload, taken apart: addresses, header digits, message, and the bytes the MAC covers."""
+class Packet(NamedTuple):
+    """One frame's payload, taken apart: addresses, header digits, message, and the bytes the MAC covers.
+
+    A tuple, because one is made of every frame and frozen dataclasses take twice as long; its `repr` shows no values.
+    """
 
     tpdu: Tpdu | None
     header: str | None
     message: Message
-    body: bytes = field(repr=False)
+    body: bytes
+
+    def __repr__(self) -> str:
+        """Name what is there, as `Message` does."""
+        return f"Packet(tpdu={self.tpdu!r}, header={self.header!r}, message={self.message!r})"
 
     def mac_input(self) -> bytes:
         """Everything from the MTI to the byte before the MAC, which is the last element."""
@@ -245,10 +276,11 @@ def unpack(dialect: Dialect, payload: bytes) -> Packet:
         tpdu = Tpdu.decode(payload[:5])
         start = 5
     if dialect.header is not None:
-        size = sum(column.width for column in dialect.header.columns) // 2
+        size = dialect.header.digits // 2
         if len(payload) < start + size:
             reason = "ends inside the header"
             raise FrameError(reason, offset=len(payload))
         header = payload[start : start + size].hex().upper()
         start += size
-    return Packet(tpdu, header, codec.decode(payload[start:], dialect.spec), payload[start:])
+    body = payload[start:]
+    return Packet(tpdu, header, codec.decode(body, dialect.spec), body)

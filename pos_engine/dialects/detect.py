@@ -19,7 +19,7 @@ from pos_engine.framing.tpdu import TPDU_BYTES, TPDU_ID
 from pos_engine.wire import lenient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pos_engine.wire.columns import Columns
     from pos_engine.wire.lenient import Reading
@@ -47,8 +47,8 @@ class Capture:
     """What captured bytes turned out to be.
 
     `length` is the declared one, `tpdu` and `header` upper-case hex, `start` the offset of the MTI, from which a
-    `DecodeError` counts (a `FrameError`, no MTI found, counts from the first byte). On failure `message` holds what was
-    read before it.
+    `DecodeError` and `spans` count (a `FrameError`, no MTI found, counts from the first byte). On failure `message`
+    holds what was read before it. `spans` says from which byte to which an element reaches, its length included.
     """
 
     length: int | None
@@ -60,6 +60,14 @@ class Capture:
     notes: tuple[str, ...]
     error: ProtocolError | None
     start: int
+    spans: Mapping[int, tuple[int, int]]
+
+    @property
+    def merit(self) -> tuple[bool, bool, int, int]:
+        """How well it reads, to compare readings of the same bytes in several dialects: the better the larger."""
+        found = not isinstance(self.error, FrameError)
+        parts = sum(part is not None for part in (self.length, self.tpdu, self.header))
+        return found, found and self.error is None, len(self.message) + parts, -len(self.notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +122,7 @@ def take_apart(data: bytes, spec: MessageSpec, header: Columns | None = None) ->
         notes=_notes(guess, len(data)),
         error=reading.error if guess.found else _no_message(data, guess),
         start=guess.start,
+        spans=reading.spans,
     )
 
 

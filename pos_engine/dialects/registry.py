@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pos_engine.dialects.iso87 import ISO87
 from pos_engine.dialects.unionpay import UNIONPAY
 
 if TYPE_CHECKING:
@@ -11,4 +12,4 @@ if TYPE_CHECKING:
 
     from pos_engine.dialects.base import Dialect
 
-DIALECTS: Final[Mapping[str, Dialect]] = {UNIONPAY.name: UNIONPAY}
+DIALECTS: Final[Mapping[str, Dialect]] = {dialect.name: dialect for dialect in (UNIONPAY, ISO87)}

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING
 from pos_engine import limits
 from pos_engine.crypto.keys import KeyUsage
 from pos_engine.dialects.base import Kind, OnSilence
-from pos_engine.errors import DecodeError
+from pos_engine.errors import DecodeError, UsageError
 from pos_engine.flow import requests
+from pos_engine.flow.checks import Order, check_card, check_form, check_history, check_repeat
 from pos_engine.flow.effects import (
     Answered,
     Ask,
+    Authorise,
+    Authorised,
     CheckKeys,
     Effect,
     Happening,
@@ -39,7 +42,6 @@ from pos_engine.session.states import FIRST_BATCH, session_of
 if TYPE_CHECKING:
     from pos_engine.clock import Instant
     from pos_engine.flow.profile import Profile
-    from pos_engine.flow.requests import Order
     from pos_engine.journal.view import JournalView
 
 Drive = Generator[Effect, Happening, "Finished"]
@@ -63,22 +65,67 @@ class Finished:
 def drive(order: Order | None, journal: JournalView, profile: Profile, now: Instant) -> Drive:
     """Do what is owed and due, then what is ordered; with an order, what is owed does not wait for its back-off.
 
-    Raises `UsageError` for an order that cannot be, before anything is sent.
+    Raises `UsageError` for an order that cannot be, before anything is sent for it. An order whose idempotency key was
+    used before ends with the first one's record.
     """
     if order is not None:
-        requests.check(order, journal)
+        check_form(order, profile)
     done = Finished(now)
-    if order is None or order.kind is not Kind.SIGN_ON:
+    if order is None or _comes_after_duties(order, profile):
         done = yield from _work_off(journal, profile, now, urgent=order is not None)
+    elif profile.dialect.kinds[order.kind].mac:
+        done = yield from _signed_on(journal, profile, now)
     if order is None or done.blocked_by is not None:
         return done
-    now = done.now
-    if order.kind is not Kind.SIGN_ON:
+    first = check_repeat(order, journal)
+    if first is not None:
+        return replace(done, record=first, next_duty=plan(journal, profile, done.now))
+    record, blocked, now = yield from _carry_out(order, journal, profile, done.now)
+    return Finished(now, record, blocked, done.worked_off, plan(journal, profile, now))
+
+
+def _comes_after_duties(order: Order, profile: Profile) -> bool:
+    """Tell whether what is owed must be worked off first: for money, and before the session is given up."""
+    return profile.dialect.kinds[order.kind].financial or order.kind is Kind.SIGN_OFF
+
+
+def _carry_out(
+    order: Order, journal: JournalView, profile: Profile, now: Instant
+) -> Generator[Effect, Happening, tuple[Record | None, Record | None, Instant]]:
+    """Check an order against history, ask who must be asked, and run it.
+
+    Returns its record, or the sign-on that failed before it, and the time.
+    """
+    if profile.dialect.kinds[order.kind].mac:
         failed, now = yield from _renewed(journal, profile, now)
         if failed is not None:
-            return Finished(now, None, failed, done.worked_off, plan(journal, profile, now))
+            return None, failed, now
+    session = session_of(journal, now, profile.sign_on_age_max_s)
+    order = check_history(order, journal, session, profile, now)
+    if order.original is not None:
+        now = yield from _authorised(order, order.original.stan)
     record, now = yield from _ordered(order, journal, profile, now)
-    return Finished(now, record, None, done.worked_off, plan(journal, profile, now))
+    return record, None, now
+
+
+def _authorised(order: Order, stan: str) -> Generator[Effect, Happening, Instant]:
+    happened = yield Ask(Authorise(order.kind, order.amount, stan))
+    if not isinstance(happened, Authorised):
+        raise _unexpected(happened)
+    if not happened.granted:
+        reason = f"the supervisor did not allow the {order.kind.value}"
+        raise UsageError(reason)
+    return happened.now
+
+
+def _signed_on(journal: JournalView, profile: Profile, now: Instant) -> Drive:
+    """Sign on if that is due, and do nothing else that is owed: an inquiry moves no money."""
+    if session_of(journal, now, profile.sign_on_age_max_s).ready:
+        return Finished(now)
+    record, now = yield from _ordered(Order(kind=Kind.SIGN_ON), journal, profile, now)
+    if record.state is State.APPROVED:
+        return Finished(now, worked_off=(record,))
+    return Finished(now, blocked_by=record)
 
 
 def _work_off(journal: JournalView, profile: Profile, now: Instant, *, urgent: bool) -> Drive:
@@ -88,7 +135,7 @@ def _work_off(journal: JournalView, profile: Profile, now: Instant, *, urgent: b
             # Nothing is sent for it by itself, but that it is in doubt is put on record and told.
             _, now = yield from _exchange(record, Cue.RESTART, journal, profile, now)
     for _ in range(limits.DUTIES_PER_CALL_MAX):
-        duty = plan(journal, profile, now)
+        duty = plan(journal, profile, now, wanted=urgent)
         if duty is None or (duty.wait_s > 0 and not urgent):
             return Finished(now, None, None, done, duty)
         signed_on = sum(record.kind is Kind.SIGN_ON for record in done)
@@ -109,7 +156,7 @@ def _fulfil(
     duty: Duty, journal: JournalView, profile: Profile, now: Instant
 ) -> Generator[Effect, Happening, tuple[Record, Instant]]:
     if duty.record is None:
-        return (yield from _ordered(requests.Order(kind=Kind.SIGN_ON), journal, profile, now))
+        return (yield from _ordered(Order(kind=Kind.SIGN_ON), journal, profile, now))
     record, cue = duty.record, Cue.REPEAT
     if record.state is State.PENDING:
         # The terminal went down in the middle of this exchange: what it knew is gone, so its outcome is in doubt.
@@ -124,11 +171,12 @@ def _ordered(
 ) -> Generator[Effect, Happening, tuple[Record, Instant]]:
     session = session_of(journal, now, profile.sign_on_age_max_s)
     presented = None
-    if order.amount is not None:
+    if profile.dialect.kinds[order.kind].takes_card:
         happened = yield Ask(TakeCard(order.amount, session.key(KeyUsage.PIN)))
         if not isinstance(happened, Presented):
             raise _unexpected(happened)
         presented, now = happened, happened.now
+        check_card(order, presented.card, journal, profile, now)
     record = requests.draft(order, journal, profile, now, session=session, presented=presented)
     return (yield from _exchange(record, Cue.START, journal, profile, now))
 
@@ -146,7 +194,7 @@ def _renewed(
         raise _unexpected(happened)
     if happened.good:
         return None, happened.now
-    record, now = yield from _ordered(requests.Order(kind=Kind.SIGN_ON), journal, profile, happened.now)
+    record, now = yield from _ordered(Order(kind=Kind.SIGN_ON), journal, profile, happened.now)
     return (None if record.state is State.APPROVED else record), now
 
 

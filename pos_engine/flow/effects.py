@@ -5,6 +5,7 @@
     Listen(deadline)        -> Answered | Silent | Unreadable
     Ask(TakeCard(...))      -> Presented
     Ask(CheckKeys(...))     -> KeysChecked
+    Ask(Authorise(...))     -> Authorised
     Emit(record)            -> Done           when whoever waits for the outcome has it
 
 An exception out of a performer ends the drive: what was saved stays owed, and the next drive takes it up.
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pos_engine.clock import Instant
     from pos_engine.crypto.keys import WrappedKey
+    from pos_engine.dialects.base import Kind
     from pos_engine.journal.record import Record
     from pos_engine.values import Amount, Card, PinBlock
     from pos_engine.wire.message import Message
@@ -52,8 +54,18 @@ class Listen:
 class TakeCard:
     """Ask the reader for a card and the PIN pad for a PIN block under `pin_key`."""
 
-    amount: Amount
+    amount: Amount | None
+    """What it is about; nothing for an inquiry."""
     pin_key: WrappedKey
+
+
+@dataclass(frozen=True, slots=True)
+class Authorise:
+    """Ask a supervisor whether a void or a refund may be made."""
+
+    kind: Kind
+    amount: Amount | None
+    stan: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +79,7 @@ class CheckKeys:
 class Ask:
     """Ask something that is not the acquirer."""
 
-    question: TakeCard | CheckKeys
+    question: TakeCard | CheckKeys | Authorise
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,4 +163,12 @@ class KeysChecked:
     why: str = ""
 
 
-Happening = Done | Answered | Silent | NothingSent | Unreadable | Presented | KeysChecked
+@dataclass(frozen=True, slots=True)
+class Authorised:
+    """The supervisor's word."""
+
+    now: Instant
+    granted: bool
+
+
+Happening = Done | Answered | Silent | NothingSent | Unreadable | Presented | KeysChecked | Authorised

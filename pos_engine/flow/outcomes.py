@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pos_engine.dialects.base import REVERSAL_REASONS, Kind, OnSilence, OriginalRef
+from pos_engine.flow.checks import is_voided, requested
 from pos_engine.journal.record import State
 from pos_engine.values import Text
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from pos_engine.dialects.base import Dialect, ResponseCode
     from pos_engine.journal.record import Record
-    from pos_engine.values import Amount
+    from pos_engine.values import Amount, Balance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,10 @@ class Approved:
     """MMDD of the host, field 13."""
     at: datetime | None = None
     """When the terminal recorded it, by its wall clock."""
+    requested: Amount | None = None
+    """What was asked for; more than `amount` when the approval was partial."""
+    balance: Balance | None = None
+    """What an inquiry found."""
 
     @property
     def reference(self) -> OriginalRef:
@@ -84,7 +89,19 @@ class Standing(enum.Enum):
     DECLINED = "declined"
     IN_DOUBT = "in doubt"
     REVERSED = "reversed"
+    VOIDED = "voided"
     UNSENT = "not sent"
+
+
+STANDINGS: Final[Mapping[Standing, Text]] = {
+    Standing.APPROVED: Text("approved", "批准"),
+    Standing.DECLINED: Text("declined", "拒绝"),
+    Standing.IN_DOUBT: Text("in doubt", "结果未知"),
+    Standing.REVERSED: Text("reversed", "已冲正"),
+    Standing.VOIDED: Text("voided", "已撤销"),
+    Standing.UNSENT: Text("not sent", "未发送"),
+}
+"""Each standing in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +126,13 @@ class Line:
     @property
     def moved_minor(self) -> int:
         """What this request moved to the merchant for good, as far as the terminal knows."""
-        if self.standing is not Standing.APPROVED or self.amount is None:
+        # A voided sale did move; its void moved the same back.
+        if self.standing not in {Standing.APPROVED, Standing.VOIDED} or self.amount is None:
             return 0
         return _SIGNS.get(self.kind, 0) * self.amount.minor
 
 
-_SIGNS = {Kind.SALE: 1, Kind.REFUND: -1}
+_SIGNS = {Kind.SALE: 1, Kind.VOID: -1, Kind.REFUND: -1}
 """Which way the money goes, seen from the merchant."""
 
 _STANDINGS = {State.APPROVED: Standing.APPROVED, State.DECLINED: Standing.DECLINED, State.UNSENT: Standing.UNSENT}
@@ -125,7 +143,9 @@ def line_of(record: Record, acting: Sequence[Record]) -> Line:
     standing = _STANDINGS.get(record.state, Standing.IN_DOUBT)
     if any(each.kind is Kind.REVERSAL and each.state is State.APPROVED for each in acting):
         standing = Standing.REVERSED
-    counts = standing in {Standing.APPROVED, Standing.DECLINED}
+    elif standing is Standing.APPROVED and is_voided(acting):
+        standing = Standing.VOIDED
+    counts = standing in {Standing.APPROVED, Standing.DECLINED, Standing.VOIDED}
     code = record.code if counts else None
     return Line(record.kind, record.stan, record.batch, standing, code, record.amount, record.card, record.opened.wall)
 
@@ -176,4 +196,6 @@ def _approved(record: Record, dialect: Dialect) -> Approved:
         card=record.card,
         host_date=answer.get(13, "0000"),
         at=record.changed.wall,
+        requested=requested(record),
+        balance=dialect.read_balance(record.answer) if record.answer is not None else None,
     )

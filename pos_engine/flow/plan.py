@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from pos_engine import limits
 from pos_engine.dialects.base import Kind, OnSilence
 from pos_engine.journal.record import Record, State
-from pos_engine.session.states import session_of
+from pos_engine.session.states import SessionState, session_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,9 +44,15 @@ class Duty:
     wait_s: float = 0.0
 
 
-def plan(journal: JournalView, profile: Profile, now: Instant) -> Duty | None:
-    """Name the exchange that is owed next, or `None` when nothing is."""
-    if not session_of(journal, now, profile.sign_on_age_max_s).ready:
+def plan(journal: JournalView, profile: Profile, now: Instant, *, wanted: bool = False) -> Duty | None:
+    """Name the exchange that is owed next, or `None` when nothing is.
+
+    A terminal that was signed off on purpose stays so until something is `wanted` of it, or money is owed.
+    """
+    session = session_of(journal, now, profile.sign_on_age_max_s)
+    if session.state is SessionState.SIGNED_OFF and not wanted and not any(owed(journal, profile, now)):
+        return None
+    if not session.ready:
         failed = journal.failures(Kind.SIGN_ON)
         return Duty(DutyKind.SIGN_ON, None, _wait_s(failed[-1], len(failed), now) if failed else 0.0)
     return next((duty for duty in owed(journal, profile, now) if duty.kind is not DutyKind.ASK), None)

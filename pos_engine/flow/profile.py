@@ -13,6 +13,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class SaleLimits:
+    """What may be sold at most, in the currency's smallest unit; `None` is no limit."""
+
+    transaction: int | None = None
+    day: int | None = None
+    card_day: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """The constants of every decision a flow takes."""
 
@@ -21,5 +30,6 @@ class Profile:
     answer_timeout_s: float = limits.ANSWER_TIMEOUT_S
     sign_on_age_max_s: float = limits.SIGN_ON_AGE_MAX_S
     operator: str = "01"
+    limits: SaleLimits = SaleLimits()
     accepts_unsigned_declines: bool = True
     """Whether a decline without a MAC counts; else it is reversed with reason 98."""

@@ -27,6 +27,7 @@ REVERSAL_ENDS: Final = frozenset({ACCEPTED, "12", "25"})
 PARTIAL_APPROVAL: Final = "10"
 BATCH_DIFFERS: Final = "field 60.2 differs"
 AMOUNT: Final = 4
+NOTHING: Final = "000000000000"
 
 
 def classify(record: Record, answer: Answered, profile: Profile) -> tuple[Cue, str]:
@@ -44,7 +45,7 @@ def classify(record: Record, answer: Answered, profile: Profile) -> tuple[Cue, s
     if row.on_silence is OnSilence.REPEAT:
         return _of_repeated(record, answer, verdict, row)
     if verdict is Verdict.APPROVAL:
-        return _of_approval(record, answer, row)
+        return _of_approval(record, answer, row, dialect)
     return _of_decline(verdict, answer.mac, row, profile)
 
 
@@ -70,8 +71,8 @@ def mismatch(request: Message, answer: Message, row: KindRow, dialect: Dialect) 
 
 
 def _is_partial(request: Message, answer: Message) -> bool:
-    """Tell whether the amount may differ: a partial approval names a smaller one."""
-    return answer.get(39) == PARTIAL_APPROVAL and answer[AMOUNT] < request[AMOUNT]
+    """Tell whether the amount may differ: a partial approval names a smaller one, and not nothing."""
+    return answer.get(39) == PARTIAL_APPROVAL and NOTHING < answer[AMOUNT] < request[AMOUNT]
 
 
 def _batch_mismatch(request: Message, answer: Message, row: KindRow, dialect: Dialect) -> str:
@@ -107,15 +108,20 @@ def _of_repeated(record: Record, answer: Answered, verdict: Verdict | None, row:
     return Cue.APPROVAL, ""
 
 
-def _of_approval(record: Record, answer: Answered, row: KindRow) -> tuple[Cue, str]:
+def _of_approval(record: Record, answer: Answered, row: KindRow, dialect: Dialect) -> tuple[Cue, str]:
     if row.mac and answer.mac is not MacState.VALID:
         return Cue.UNPROVEN, f"an approval whose MAC is {answer.mac.name.lower()}"
     lacking = row.answered_with - set(answer.message)
     if lacking:
         return Cue.UNWANTED, f"an approval without fields {_listed(lacking)}"
-    if answer.message[39] == PARTIAL_APPROVAL:
+    if answer.message[39] == PARTIAL_APPROVAL and not _allows_partial(record.request, dialect):
         return Cue.UNWANTED, "a partial approval that was not asked for"
     return (Cue.KEYS_OFFERED if record.kind is Kind.SIGN_ON else Cue.APPROVAL), ""
+
+
+def _allows_partial(request: Message, dialect: Dialect) -> bool:
+    layout = dialect.layouts.get(60)
+    return layout is not None and layout.get(request.get(60, ""), "60.6") == "1"
 
 
 def _of_decline(verdict: Verdict | None, mac: MacState, row: KindRow, profile: Profile) -> tuple[Cue, str]:

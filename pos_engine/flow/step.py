@@ -70,6 +70,10 @@ def _begin(record: Record, _cue: Cue, evidence: Evidence) -> tuple[Record, tuple
 def _conclude(record: Record, cue: Cue, evidence: Evidence) -> tuple[Record, tuple[Effect, ...]]:
     """Keep what decided. Keys and batch of a sign-on are in its one record, so they become current in one commit."""
     done = replace(record, answer=evidence.answer or record.answer)
+    digits = evidence.answer.get(4) if evidence.answer is not None and cue is Cue.APPROVAL else None
+    if record.amount is not None and digits is not None:
+        # A partial approval names a smaller amount; only that was moved.
+        done = replace(done, amount=replace(record.amount, minor=int(digits)))
     if cue is Cue.KEYS_BAD:
         done = replace(done, keys=(), new_batch=None)
     return done, (Save(done), Emit(done))

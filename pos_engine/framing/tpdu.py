@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Self
 
 from pos_engine.errors import FrameError, UsageError
@@ -18,6 +19,9 @@ TPDU_ID: Final = "60"
 """The only identifier in use for transactions; another first byte means that no TPDU starts here."""
 
 TPDU_BYTES: Final = 5
+
+TPDUS_KEPT: Final = 64
+"""Decoded TPDUs kept: a line sees one or two, a host one for each terminal behind it. Strange ones only miss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +46,9 @@ class Tpdu:
             raise UsageError(reason)
         return cls(text[2:6], text[6:10])
 
-    @classmethod
-    def decode(cls, data: bytes) -> Self:
+    @staticmethod
+    @lru_cache(maxsize=TPDUS_KEPT)
+    def decode(data: bytes) -> Tpdu:
         """Read exactly five bytes; `FrameError` with the offset of the first byte that cannot be."""
         if len(data) != TPDU_BYTES:
             reason = f"a TPDU has {TPDU_BYTES} bytes, not {len(data)}"
@@ -56,7 +61,7 @@ class Tpdu:
         if letter is not None:
             reason = "a TPDU holds decimal digits only"
             raise FrameError(reason, offset=letter.start() // 2)
-        return cls(digits[2:6], digits[6:10])
+        return Tpdu(digits[2:6], digits[6:10])
 
     def encode(self) -> bytes:
         """Return the five bytes."""

@@ -7,6 +7,7 @@ receipt for its erasure. Nothing is repaired: whatever differs is refused, and t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pos_engine.errors import JournalFault
@@ -23,10 +24,22 @@ KEEP: Final = "the journal is refused as it is, keep it as evidence"
 ABOUT: Final = "SELECT name, value FROM about"
 ENTRIES: Final = "SELECT seq, number, sealed, body, digest FROM entries ORDER BY seq"
 INDEX: Final = """
-    SELECT c.number, c.kind, c.state, c.stan, c.batch, c.original, c.demanded_after, c.seq, e.body
+    SELECT c.number, c.kind, c.state, c.stan, c.batch, c.original, c.demanded_after, c.key, c.day, c.seq, e.body
     FROM current c LEFT JOIN entries e ON e.seq = c.seq ORDER BY c.number"""
 SEALS: Final = "SELECT number, wrapped, box FROM seals"
 RECEIPTS: Final = "SELECT number, receipt FROM receipts"
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What was found whole: how far the chain goes, and what it holds."""
+
+    head: Head
+    records: int
+    sealed: int
+    """Records whose card data is still kept."""
+    erased: int
+    """Records whose card data was destroyed on purpose, each with its receipt."""
 
 
 def about(owner: str, sealing: Sealing) -> dict[str, str]:
@@ -34,8 +47,8 @@ def about(owner: str, sealing: Sealing) -> dict[str, str]:
     return {"owner": owner, "check": sealing.owner_check}
 
 
-def audit(database: sqlite3.Connection, path: Path, owner: str, sealing: Sealing, marked: bytes | None) -> Head:
-    """Verify a whole journal, as it is at one moment; returns the end of its chain, or raises `JournalFault`.
+def audit(database: sqlite3.Connection, path: Path, owner: str, sealing: Sealing, marked: bytes | None) -> Audited:
+    """Verify a whole journal, as it is at one moment; returns what it holds, or raises `JournalFault`.
 
     `marked` is what the file of its high-water mark held before that moment, `None` if there was none.
     """
@@ -43,9 +56,9 @@ def audit(database: sqlite3.Connection, path: Path, owner: str, sealing: Sealing
         database.execute("BEGIN")
         found = schema.malformation(database, path)
         if found is None:
-            head = _audit(database, owner, sealing, marked)
+            audited = _audit(database, owner, sealing, marked)
             database.execute("COMMIT")
-            return head
+            return audited
     except schema.UNREADABLE as error:
         found = f"{schema.explain(error)}; {KEEP}"
     except JournalFault as error:
@@ -54,7 +67,7 @@ def audit(database: sqlite3.Connection, path: Path, owner: str, sealing: Sealing
     raise JournalFault(reason)
 
 
-def _audit(database: sqlite3.Connection, owner: str, sealing: Sealing, marked: bytes | None) -> Head:
+def _audit(database: sqlite3.Connection, owner: str, sealing: Sealing, marked: bytes | None) -> Audited:
     held = dict(database.execute(ABOUT))
     if held.get("owner") != owner:
         reason = "belongs to another terminal or merchant"
@@ -67,8 +80,8 @@ def _audit(database: sqlite3.Connection, owner: str, sealing: Sealing, marked: b
         raise JournalFault(reason)
     head, newest, sealed = _walk(database, sealing, highest(marked, sealing))
     _compare_index(database, newest)
-    _compare_seals(database, sealing, sealed)
-    return head
+    kept, erased = _compare_seals(database, sealing, sealed)
+    return Audited(head, len(newest), kept, erased)
 
 
 def _walk(database: sqlite3.Connection, sealing: Sealing, mark: Head) -> tuple[Head, dict[int, int], set[int]]:
@@ -105,8 +118,8 @@ def _compare_index(database: sqlite3.Connection, newest: dict[int, int]) -> None
         raise JournalFault(reason)
 
 
-def _compare_seals(database: sqlite3.Connection, sealing: Sealing, with_card: set[int]) -> None:
-    """Open every sealed box, and see that each missing one was erased on purpose."""
+def _compare_seals(database: sqlite3.Connection, sealing: Sealing, with_card: set[int]) -> tuple[int, int]:
+    """Open every sealed box, and see that each missing one was erased on purpose; returns how many of both."""
     kept = {n: sealing.unbox(n, wrapped, box) is not None for n, wrapped, box in database.execute(SEALS)}
     erased = {n: receipt == sealing.receipt(n) for n, receipt in database.execute(RECEIPTS)}
     wrong = with_card ^ (kept.keys() | erased.keys()) | (kept.keys() & erased.keys())
@@ -114,3 +127,4 @@ def _compare_seals(database: sqlite3.Connection, sealing: Sealing, with_card: se
     if wrong:
         reason = f"the sealed card data of record {min(wrong)} is damaged or missing; {KEEP}"
         raise JournalFault(reason)
+    return len(kept), len(erased)

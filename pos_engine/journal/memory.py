@@ -68,6 +68,14 @@ class MemoryJournal:
         found = (r for r in self._records.values() if r.kind is not Kind.REVERSAL and (r.batch, r.stan) == wanted)
         return next(found, None)
 
+    def find_key(self, key: str) -> Record | None:
+        """Return the newest record under an idempotency key."""
+        return next((each for each in reversed(self._records.values()) if each.key == key), None)
+
+    def of_day(self, kind: Kind, day: str) -> Sequence[Record]:
+        """Return the records of a kind that were begun on a day."""
+        return [each for each in self._records.values() if each.kind is kind and each.day == day]
+
     def open_records(self, kinds: Collection[Kind]) -> Sequence[Record]:
         """Return the pending and doubtful records of some kinds, without those that were reversed."""
         everything = self._records.values()

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from pos_engine.clock import Instant
+from pos_engine.crypto.cipher import Algorithm
 from pos_engine.crypto.keys import KeyUsage, WrappedKey
 from pos_engine.dialects.base import Kind
 from pos_engine.errors import JournalFault
@@ -69,9 +70,16 @@ class Record:
     """The number of the sign-on that was in force when the request was last sent."""
     demands_sign_on: bool = False
     """Whether the answer asked for a new sign-on."""
+    key: str | None = None
+    """The caller's idempotency key."""
     approval_proven: bool = False
     """Of a reversal: the host has proven that it approved the original, so 12 and 25 do not end it."""
     notes: tuple[str, ...] = field(default=())
+
+    @property
+    def day(self) -> str:
+        """The day it was begun, by the terminal's wall clock: ISO 8601."""
+        return self.opened.wall.date().isoformat()
 
     @property
     def code(self) -> str | None:
@@ -120,13 +128,14 @@ def freeze(record: Record, spec: MessageSpec) -> AtRest:
         "amount": None if record.amount is None else _amount_out(record.amount),
         "card": record.card,
         "answer": None if record.answer is None else _message_out(open_part(record.answer, spec)),
-        "keys": [[key.usage.name, key.cryptogram.hex(), key.check_value.hex()] for key in record.keys],
+        "keys": [_key_out(key) for key in record.keys],
         "new_batch": record.new_batch,
         "reason": record.reason,
         "original": record.original,
         "attempts": record.attempts,
         "signed_on_by": record.signed_on_by,
         "demands_sign_on": record.demands_sign_on,
+        "key": record.key,
         "approval_proven": record.approval_proven,
         "notes": list(record.notes),
     }
@@ -165,16 +174,25 @@ def _record_in(body: dict[str, Any]) -> Record:
         amount=None if amount is None else _amount_in(amount),
         card=body["card"],
         answer=None if answer is None else _message_in(answer),
-        keys=tuple(WrappedKey(KeyUsage[u], bytes.fromhex(c), bytes.fromhex(v)) for u, c, v in body["keys"]),
+        keys=tuple(_key_in(*key) for key in body["keys"]),
         new_batch=body["new_batch"],
         reason=body["reason"],
         original=body["original"],
         attempts=int(body["attempts"]),
         signed_on_by=body["signed_on_by"],
         demands_sign_on=bool(body["demands_sign_on"]),
+        key=body["key"],
         approval_proven=bool(body["approval_proven"]),
         notes=tuple(body["notes"]),
     )
+
+
+def _key_out(key: WrappedKey) -> list[str]:
+    return [key.usage.name, key.cryptogram.hex(), key.check_value.hex(), key.algorithm.value]
+
+
+def _key_in(usage: str, cryptogram: str, check_value: str, algorithm: str) -> WrappedKey:
+    return WrappedKey(KeyUsage[usage], bytes.fromhex(cryptogram), bytes.fromhex(check_value), Algorithm(algorithm))
 
 
 def _message_out(message: Message) -> list[Any]:

@@ -36,10 +36,13 @@ TABLES: Final = (
     """CREATE TABLE entries (seq INTEGER PRIMARY KEY, number INTEGER NOT NULL, sealed INTEGER NOT NULL,
         body TEXT NOT NULL, digest BLOB NOT NULL)""",
     """CREATE TABLE current (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, state TEXT NOT NULL, stan TEXT NOT NULL,
-        batch TEXT NOT NULL, original INTEGER, demanded_after INTEGER, seq INTEGER NOT NULL)""",
+        batch TEXT NOT NULL, original INTEGER, demanded_after INTEGER,
+        key TEXT, day TEXT NOT NULL, seq INTEGER NOT NULL)""",
     "CREATE UNIQUE INDEX one_request_a_stan ON current (batch, stan) WHERE kind <> 'reversal'",
     "CREATE INDEX by_original ON current (original) WHERE original IS NOT NULL",
     "CREATE INDEX by_demand ON current (demanded_after) WHERE demanded_after IS NOT NULL",
+    "CREATE INDEX by_key ON current (key) WHERE key IS NOT NULL",
+    "CREATE INDEX by_day ON current (kind, day)",
     "CREATE INDEX by_kind ON current (kind)",
     "CREATE INDEX by_state ON current (kind, state)",
     "CREATE TABLE seals (number INTEGER PRIMARY KEY, wrapped BLOB NOT NULL, box BLOB NOT NULL)",
@@ -47,8 +50,8 @@ TABLES: Final = (
 )
 INSERT_ENTRY: Final = "INSERT INTO entries (seq, number, sealed, body, digest) VALUES (?, ?, ?, ?, ?)"
 UPSERT_CURRENT: Final = """
-    INSERT INTO current (number, kind, state, stan, batch, original, demanded_after, seq)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO current (number, kind, state, stan, batch, original, demanded_after, key, day, seq)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (number) DO UPDATE SET state = excluded.state, original = excluded.original,
         demanded_after = excluded.demanded_after, seq = excluded.seq"""
 INSERT_SEAL: Final = "INSERT INTO seals (number, wrapped, box) VALUES (?, ?, ?)"
@@ -88,7 +91,8 @@ def columns(record: Record) -> tuple[object, ...]:
     """Return what `current` keeps of a record, in its order and without the entry's number."""
     kind, state = record.kind.value, record.state.name
     demanded_after = record.signed_on_by if record.demands_sign_on else None
-    return record.number, kind, state, record.stan, record.batch, record.original, demanded_after
+    numbers = record.number, kind, state, record.stan, record.batch, record.original, demanded_after
+    return *numbers, record.key, record.day
 
 
 def create(path: Path, about: Mapping[str, str]) -> None:

@@ -12,12 +12,13 @@ opened again, because what a failed flush left behind cannot be known.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from pos_engine.dialects.base import Kind
 from pos_engine.errors import JournalFault
 from pos_engine.journal import mark, schema
-from pos_engine.journal.audit import about, audit
+from pos_engine.journal.audit import Audited, about, audit
 from pos_engine.journal.files import beside
 from pos_engine.journal.lock import WriterLock
 from pos_engine.journal.record import Record, State, freeze, thaw
@@ -26,7 +27,7 @@ from pos_engine.journal.view import FAILURES_MAX, admit, following_stan
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
     from pos_engine.values import Identity, KeyBytes
@@ -52,8 +53,27 @@ FAILURES: Final = """
     WHERE c.kind = ? AND c.number >
         (SELECT COALESCE(MAX(a.number), 0) FROM current a WHERE a.kind = ? AND a.state = ?)
     ORDER BY c.number DESC LIMIT ?"""
+BY_KEY: Final = "WHERE c.key = ? ORDER BY c.number DESC LIMIT 1"
+OF_DAY: Final = "WHERE c.kind = ? AND c.day = ? ORDER BY c.number"
 SEALED: Final = "WHERE c.number IN (SELECT number FROM seals) ORDER BY c.number"
 RECENT: Final = "ORDER BY c.number DESC LIMIT ?"
+ENTRIES: Final = """
+    SELECT e.seq, e.number, e.sealed, e.body, e.digest, p.digest
+    FROM entries e JOIN current c ON c.number = e.number LEFT JOIN entries p ON p.seq = e.seq - 1
+    WHERE c.day >= ? {newest} ORDER BY e.seq"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One form that a record had: its place in the chain, and the record without its card data."""
+
+    place: int
+    record: Record
+
+
+def was_begun(path: Path) -> bool:
+    """Tell whether there is a journal, or something beside its place that says there was one."""
+    return any(beside(path, ending).exists() for ending in ("", "-wal", ".mark"))
 
 
 class SqliteJournal:
@@ -63,7 +83,7 @@ class SqliteJournal:
         self,
         path: Path,
         database: sqlite3.Connection,
-        head: Head,
+        audited: Audited,
         *,
         spec: MessageSpec,
         sealing: Sealing,
@@ -72,7 +92,9 @@ class SqliteJournal:
         """Take over an opened and verified database; without a writer's lock and mark it is only read."""
         self._path = path
         self._database = database
-        self._head = head
+        self._head = audited.head
+        self.audited: Final = audited
+        """What was found when the journal was opened."""
         self._spec = spec
         self._sealing = sealing
         self._writer = writer
@@ -101,29 +123,29 @@ class SqliteJournal:
         sealing = Sealing(storage_key, owner, entropy)
         marked = mark_path or beside(path, ".mark")
         if read_only:
-            database, head = _verified(path, marked, owner, sealing)
-            return cls(path, database, head, spec=spec, sealing=sealing, writer=None)
+            database, audited = _verified(path, marked, owner, sealing)
+            return cls(path, database, audited, spec=spec, sealing=sealing, writer=None)
         lock = WriterLock.acquire(path)
         try:
             if not path.exists():
                 _create(path, marked, owner, sealing)
-            database, head = _verified(path, marked, owner, sealing)
+            database, audited = _verified(path, marked, owner, sealing)
             database.close()
-            return cls._open_for_writing(path, marked, head, spec=spec, sealing=sealing, lock=lock)
+            return cls._open_for_writing(path, marked, audited, spec=spec, sealing=sealing, lock=lock)
         except BaseException:
             lock.release()
             raise
 
     @classmethod
     def _open_for_writing(
-        cls, path: Path, marked: Path, head: Head, *, spec: MessageSpec, sealing: Sealing, lock: WriterLock
+        cls, path: Path, marked: Path, audited: Audited, *, spec: MessageSpec, sealing: Sealing, lock: WriterLock
     ) -> Self:
         high_water = mark.HighWaterMark.open(marked, sealing)
         try:
             # An entry whose commit was the last thing that happened is not marked yet.
-            high_water.move(head)
+            high_water.move(audited.head)
             database = schema.open_for_writing(path)
-            journal = cls(path, database, head, spec=spec, sealing=sealing, writer=(lock, high_water))
+            journal = cls(path, database, audited, spec=spec, sealing=sealing, writer=(lock, high_water))
         except BaseException:
             high_water.close()
             raise
@@ -227,6 +249,14 @@ class SqliteJournal:
         """Return the records of a kind after its last approved one."""
         return self._records(FAILURES, kind.value, kind.value, State.APPROVED.name, FAILURES_MAX)[::-1]
 
+    def find_key(self, key: str) -> Record | None:
+        """Return the newest record under an idempotency key."""
+        return self._first(BY_KEY, key)
+
+    def of_day(self, kind: Kind, day: str) -> Sequence[Record]:
+        """Return the records of a kind that were begun on a day."""
+        return self._records(OF_DAY, kind.value, day)
+
     def sealed_records(self) -> Sequence[Record]:
         """Return the records whose card data is still kept."""
         return self._records(SEALED)
@@ -234,6 +264,15 @@ class SqliteJournal:
     def recent(self, count: int) -> Sequence[Record]:
         """Return the newest records, newest first."""
         return self._records(RECENT, count)
+
+    def entries(self, *, since: str = "", history: bool = False) -> Iterator[Entry]:
+        """Yield each record's present form, in the order they were written; with `history`, every form it ever had.
+
+        `since` is a day of the wall clock (ISO 8601): records begun before it are left out. Card data stays sealed.
+        """
+        newest = "" if history else "AND c.seq = e.seq"
+        for place, *row in self._rows(ENTRIES.format(newest=newest), since):
+            yield Entry(place, self._record(*row))
 
     def _first(self, where: str, *values: object) -> Record | None:
         return next(iter(self._records(where, *values)), None)
@@ -246,7 +285,7 @@ class SqliteJournal:
     ) -> Record:
         """Read one record; what was verified when the file was opened may have been damaged since."""
         card_data: bytes | None = b""
-        if seal != (None, None):
+        if seal and seal != (None, None):
             card_data = self._sealing.unbox(number, *seal)
         if card_data is None or not self._sealing.holds(digest, previous or GENESIS, number, body, sealed=sealed):
             reason = f"{self._path}: record {number} is damaged; keep the journal as evidence"
@@ -303,21 +342,29 @@ class SqliteJournal:
 
 def _create(path: Path, marked: Path, owner: str, sealing: Sealing) -> None:
     """Make a new journal, unless something says that there was one before."""
+    if not _refuse_lost(path, marked, sealing):
+        mark.create(marked, sealing, Head(0, GENESIS))
+    schema.create(path, about(owner, sealing))
+
+
+def _refuse_lost(path: Path, marked: Path, sealing: Sealing) -> bool:
+    """Raise `JournalFault` when a missing journal held something; returns whether it has a mark."""
     log = beside(path, "-wal")
     if log.exists() and log.stat().st_size > 0:
         reason = f"{path}: the journal is missing, its write-ahead log is not; keep it as evidence"
         raise JournalFault(reason)
     before = mark.read(marked)
-    if before is None:
-        mark.create(marked, sealing, Head(0, GENESIS))
-    elif (entries := mark.highest(before, sealing).entries) > 0:
+    entries = mark.highest(before, sealing).entries if before is not None else 0
+    if entries > 0:
         reason = f"{path}: the journal is missing; its high-water mark says that it had {entries} entries"
         raise JournalFault(reason)
-    schema.create(path, about(owner, sealing))
+    return before is not None
 
 
-def _verified(path: Path, marked: Path, owner: str, sealing: Sealing) -> tuple[sqlite3.Connection, Head]:
+def _verified(path: Path, marked: Path, owner: str, sealing: Sealing) -> tuple[sqlite3.Connection, Audited]:
     """Open a journal for reading and verify it against its mark."""
+    if not path.exists():
+        _refuse_lost(path, marked, sealing)
     database = schema.open_for_reading(path)
     try:
         # The mark is read before the first entry is: a journal in use may run ahead of it, and never falls behind.

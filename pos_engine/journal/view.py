@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Final, Protocol
 from pos_engine import limits
 from pos_engine.dialects.base import Kind
 from pos_engine.errors import JournalFault
+from pos_engine.journal.record import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from pos_engine.journal.record import Record
+
+FINAL: Final = frozenset({State.APPROVED, State.DECLINED, State.UNSENT})
+"""What was shown never changes."""
 
 FAILURES_MAX: Final = 16
 """How many failures in a row are told: by then the wait between two attempts has long reached its longest."""
@@ -65,6 +69,14 @@ class JournalView(Protocol):
         """
         ...
 
+    def find_key(self, key: str) -> Record | None:
+        """Return the newest record under a caller's idempotency key."""
+        ...
+
+    def of_day(self, kind: Kind, day: str) -> Sequence[Record]:
+        """Return, oldest first, the records of a kind that were begun on a day of the wall clock (ISO 8601)."""
+        ...
+
     def sealed_records(self) -> Sequence[Record]:
         """Return, oldest first, the records whose card data is still kept."""
         ...
@@ -103,6 +115,9 @@ def admit(record: Record, journal: JournalView) -> None:
     if known is not None:
         if (record.kind, record.stan, record.batch) != (known.kind, known.stan, known.batch):
             reason = f"record {record.number}: its kind, STAN and batch cannot change"
+            raise JournalFault(reason)
+        if known.state in FINAL and record.state is not known.state:
+            reason = f"record {record.number}: {known.state.name.lower()} once, it stays so"
             raise JournalFault(reason)
         return
     if record.number != journal.next_number():

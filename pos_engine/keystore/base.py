@@ -28,7 +28,14 @@ class KeyStore(Protocol):
         ...
 
     def pin_block(self, wrapped: WrappedKey, clear_block: bytes) -> PinBlock:
-        """Encrypt a clear PIN block of 8 bytes. For software stores and tests: a PIN pad takes the PIN itself."""
+        """Encrypt a clear PIN block, one block of the key's cipher: 8 bytes with 3DES, 16 with SM4.
+
+        For software stores and tests: a PIN pad takes the PIN itself.
+        """
+        ...
+
+    def track(self, wrapped: WrappedKey, track: str) -> str:
+        """Return a track as fields 35 and 36 carry it where field 53 says that tracks are encrypted."""
         ...
 
     def storage_key(self) -> KeyBytes:

@@ -1,4 +1,4 @@
-"""The two devices an integrator supplies. The engine sees a card, and an encrypted PIN block; it never sees a PIN."""
+"""What an integrator supplies: reader, PIN pad, supervisor. The engine sees an encrypted PIN block, never a PIN."""
 
 from __future__ import annotations
 
@@ -6,20 +6,32 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from pos_engine.crypto.keys import WrappedKey
+    from pos_engine.dialects.base import Kind
     from pos_engine.values import Amount, Card, Pan, PinBlock
 
 
 class CardReader(Protocol):
     """Anything that can present a card."""
 
-    def read(self, amount: Amount) -> Card:
-        """Wait for a card and return it; raises `UsageError` when the cardholder gives up."""
+    def read(self, amount: Amount | None) -> Card:
+        """Wait for a card and return it; `amount` is `None` for an inquiry.
+
+        Raises `UsageError` when the cardholder gives up.
+        """
         ...
 
 
 class PinPad(Protocol):
     """Anything that takes a PIN and gives it out only encrypted."""
 
-    def pin_block(self, pan: Pan, amount: Amount, key: WrappedKey) -> PinBlock | None:
+    def pin_block(self, pan: Pan, amount: Amount | None, key: WrappedKey) -> PinBlock | None:
         """Return the ISO 9564 format 0 block under `key`, or `None` when the cardholder enters no PIN."""
+        ...
+
+
+class Supervisor(Protocol):
+    """Whoever may allow what a cashier alone may not: voids and refunds."""
+
+    def allows(self, kind: Kind, amount: Amount | None, stan: str) -> bool:
+        """Tell whether a void or refund of `amount` of the sale with this STAN may be made; nothing was sent yet."""
         ...

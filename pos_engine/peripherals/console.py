@@ -33,9 +33,9 @@ def _ask(prompt: str) -> str:
 class ConsoleCardReader:
     """Reads `NUMBER`, `NUMBER YYMM` or track 2 from the keyboard or standard input."""
 
-    def read(self, amount: Amount) -> Card:
+    def read(self, amount: Amount | None) -> Card:
         """Ask for a card for this amount."""
-        entered = _ask(f"Card for {amount} (number and expiry YYMM, or track 2): ")
+        entered = _ask(f"Card for {amount or 'an inquiry'} (number and expiry YYMM, or track 2): ")
         if "=" in entered or "D" in entered.upper():
             return Card.stripe(entered)
         number, _, expiry = entered.partition(" ")
@@ -49,7 +49,7 @@ class ConsolePinPad:
         """Take the keystore that encrypts for it."""
         self._keystore = keystore
 
-    def pin_block(self, pan: Pan, amount: Amount, key: WrappedKey) -> PinBlock | None:
+    def pin_block(self, pan: Pan, amount: Amount | None, key: WrappedKey) -> PinBlock | None:
         """Ask for the PIN and return its encrypted block."""
-        pin = _ask(f"PIN for {amount} (enter for none): ")
+        pin = _ask(f"PIN for {amount or 'an inquiry'} (enter for none): ")
         return self._keystore.pin_block(key, format0(pin, pan)) if pin else None

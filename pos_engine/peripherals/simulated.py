@@ -24,7 +24,7 @@ class SimulatedPinPad:
         """Say what it is, not which PIN it enters."""
         return f"<SimulatedPinPad {'without' if self._pin is None else 'with'} a PIN>"
 
-    def pin_block(self, pan: Pan, amount: Amount, key: WrappedKey) -> PinBlock | None:
+    def pin_block(self, pan: Pan, amount: Amount | None, key: WrappedKey) -> PinBlock | None:
         """Block and encrypt the PIN; the amount would be on the display."""
         del amount
         return None if self._pin is None else self._keystore.pin_block(key, format0(self._pin, pan))

@@ -31,6 +31,7 @@ class SessionState(enum.Enum):
     SIGNED_OUT = "never signed on"
     READY = "signed on"
     EXPIRED = "a new sign-on is due"
+    SIGNED_OFF = "signed off on purpose"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,9 @@ def session_of(journal: JournalView, now: Instant, age_max_s: float) -> Session:
     sign_on = journal.last_approved(Kind.SIGN_ON)
     if sign_on is None:
         return Session(SessionState.SIGNED_OUT, None, Text("the terminal has not signed on yet", "终端尚未签到"))
+    sign_off = journal.last_approved(Kind.SIGN_OFF)
+    if sign_off is not None and sign_off.number > sign_on.number:
+        return Session(SessionState.SIGNED_OFF, sign_on, Text("the terminal was signed off", "终端已签退"))
     if journal.demanded_after(sign_on.number) is not None:
         why = Text("the host demanded a new sign-on", "主机要求重新签到")
         return Session(SessionState.EXPIRED, sign_on, why)

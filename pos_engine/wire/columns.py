@@ -6,13 +6,14 @@ that is cut in the middle is refused.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from pos_engine.errors import DecodeError, LocalProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pos_engine.values import Text
 
@@ -31,6 +32,18 @@ class Columns:
     """A fixed-digit layout."""
 
     columns: tuple[Column, ...]
+    digits: int = field(init=False, compare=False)
+    """Digits of a full value."""
+    places: Mapping[str, slice] = field(init=False, compare=False, repr=False)
+    """Where each column stands in a value, by key."""
+
+    def __post_init__(self) -> None:
+        """Find the places once: a column is read from every message."""
+        ends = list(accumulate(column.width for column in self.columns))
+        starts = [0, *ends][: len(ends)]
+        places = {column.key: slice(*place) for column, *place in zip(self.columns, starts, ends, strict=True)}
+        object.__setattr__(self, "digits", ends[-1] if ends else 0)
+        object.__setattr__(self, "places", places)
 
     def read(self, value: str, *, field: int | None = None) -> dict[str, str]:
         """Cut a value into its columns by key; absent trailing columns are left out."""
@@ -52,12 +65,8 @@ class Columns:
 
     def get(self, value: str, key: str) -> str | None:
         """Return one column of a value, or `None` when the value ends before it."""
-        start = 0
-        for column in self.columns:
-            if column.key == key:
-                return value[start : start + column.width] if start + column.width <= len(value) else None
-            start += column.width
-        raise KeyError(key)
+        place = self.places[key]
+        return value[place] if place.stop <= len(value) else None
 
     def join(self, parts: Iterable[str]) -> str:
         """Put leading columns together, each checked for its width."""

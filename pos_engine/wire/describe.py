@@ -13,18 +13,22 @@ from typing import TYPE_CHECKING, Final
 
 from pos_engine.errors import UsageError
 from pos_engine.values import CURRENCIES, Amount, Text, mask_pan
-from pos_engine.wire.field import Content, Sensitivity
+from pos_engine.wire import rules
+from pos_engine.wire.field import Content, Justify, Sensitivity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
     from pos_engine.values import Language
-    from pos_engine.wire.columns import Columns
+    from pos_engine.wire.composite import Cut, Part
     from pos_engine.wire.field import FieldSpec
     from pos_engine.wire.message import Message
     from pos_engine.wire.spec import MessageSpec
 
 HIDDEN: Final = "***"
+
+_OF_A_CAPTURE: Final = frozenset({Sensitivity.CARD, Sensitivity.TRANSIENT})
+"""What may be shown, through its censor, to a person who decodes a message that is at hand anyway."""
 
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _UNLISTED: Final = Text("not an element of this dialect", "未定义的域")
@@ -57,12 +61,16 @@ _SUMMARY: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a description: `key` is the element's number or its part's (60.1), `shown` is safe to print."""
+    """One line of a description: `key` is the element's number, its part's (60.1) or a tag, `shown` is safe to print.
+
+    `meaning` says the value in words, where there is something to say.
+    """
 
     key: str
     name: str
     shown: str
     children: tuple[Row, ...] = ()
+    meaning: str = ""
 
 
 def shown(field: FieldSpec | None, value: str, *, unmask_pan: bool = False, capture: bool = False) -> str:
@@ -73,7 +81,7 @@ def shown(field: FieldSpec | None, value: str, *, unmask_pan: bool = False, capt
     """
     if field is None:
         return HIDDEN
-    if capture and field.sensitivity in {Sensitivity.CARD, Sensitivity.TRANSIENT}:
+    if capture and field.sensitivity in _OF_A_CAPTURE:
         value = field.censor(value) if field.censor is not None else value
         return _escaped(value)
     if field.sensitivity is Sensitivity.OPEN:
@@ -91,6 +99,26 @@ def _escaped(value: str) -> str:
     return _CONTROLS.sub(lambda control: f"\\x{ord(control[0]):02X}", value)
 
 
+def bytes_shown(field: FieldSpec | None, raw: bytes, value: str, text: str) -> str:
+    """Return an element's bytes as hex, its length included, with stars wherever `text`, what is shown of it, hides.
+
+    What cannot be laid beside the text character by character is hidden whole.
+    """
+    if field is None:
+        return "*" * 2 * len(raw)
+    if field.sensitivity is Sensitivity.OPEN:
+        return raw.hex().upper()
+    start = 0 if field.length.fixed else rules.prefix_size(field)
+    head, body = raw[:start].hex().upper(), raw[start:].hex().upper()
+    if len(text) != len(value) or text.startswith(HIDDEN):
+        return head + "*" * len(body)
+    if field.encoding not in rules.PACKED:
+        pairs = zip(text, value, range(0, len(body), 2), strict=False)
+        return head + "".join(body[place : place + 2] if seen == real else "**" for seen, real, place in pairs)
+    pad = len(body) - len(text)
+    return head + (text + body[len(text) :] if field.justify is Justify.LEFT else body[:pad] + text)
+
+
 def masked(message: Message, spec: MessageSpec, *, unmask_pan: bool = False, capture: bool = False) -> dict[str, str]:
     """Return the values by element number as text, each masked: the `fields` of a JSON description."""
     return {
@@ -102,30 +130,43 @@ def masked(message: Message, spec: MessageSpec, *, unmask_pan: bool = False, cap
 def rows(
     message: Message,
     spec: MessageSpec,
-    layouts: Mapping[int, Columns],
+    cut: Cut,
     language: Language = "en",
     *,
+    explain: Callable[[Message, int], Text | None] = lambda _message, _number: None,
     unmask_pan: bool = False,
     capture: bool = False,
 ) -> tuple[Row, ...]:
-    """Describe every element in ascending order; those with a layout, and open, have their parts as children."""
+    """Describe every element in ascending order; `cut` gives the parts, `explain` the meanings.
+
+    A value that is not shown has neither: its parts would show it.
+    """
     described = []
     for number, value in message.items():
-        field, layout = spec.fields.get(number), layouts.get(number)
+        field = spec.fields.get(number)
         name = (_UNLISTED if field is None else field.name).say(language)
-        visible = field is not None and field.sensitivity is Sensitivity.OPEN
-        children = _parts(value, field, layout, language) if visible and layout is not None else ()
         text = shown(field, value, unmask_pan=unmask_pan, capture=capture)
-        described.append(Row(str(number), name, text, children))
+        parts = cut(message, number) if _shows_parts(field, text, capture=capture) else ()
+        meaning = explain(message, number)
+        children = tuple(_part(part, language, capture=capture) for part in parts)
+        described.append(Row(str(number), name, text, children, meaning.say(language) if meaning else ""))
     return tuple(described)
 
 
-def _parts(value: str, field: FieldSpec | None, layout: Columns, language: Language) -> tuple[Row, ...]:
-    # A capture may end inside a part: the whole ones are shown, the value itself stands in the row above.
-    cut = ((column, layout.get(value, column.key)) for column in layout.columns)
-    return tuple(
-        Row(column.key, column.name.say(language), shown(field, part)) for column, part in cut if part is not None
-    )
+def _shows_parts(field: FieldSpec | None, text: str, *, capture: bool) -> bool:
+    if field is None or text.startswith(HIDDEN):
+        return False
+    return field.sensitivity is Sensitivity.OPEN or (capture and field.sensitivity in _OF_A_CAPTURE)
+
+
+def _part(part: Part, language: Language, *, capture: bool) -> Row:
+    children = tuple(_part(child, language, capture=capture) for child in part.children)
+    name = part.name.say(language)
+    if part.sensitivity is Sensitivity.PAN:
+        return Row(part.key, name, mask_pan(part.value), children)
+    if part.sensitivity is Sensitivity.OPEN or (capture and part.sensitivity in _OF_A_CAPTURE):
+        return Row(part.key, name, _escaped(part.value), children, part.meaning.say(language) if part.meaning else "")
+    return Row(part.key, name, HIDDEN)
 
 
 def summary(message: Message, spec: MessageSpec, language: Language = "en") -> str:

@@ -24,6 +24,9 @@ class Encoding(enum.Enum):
     ASCII = "one character a byte, latin-1"
     EBCDIC = "one character a byte, code page 500"
 
+    # Members are looked up for every element of every message; `Enum` hashes their names, in Python.
+    __hash__ = object.__hash__
+
 
 class Content(enum.Enum):
     """Which characters a value may have: ISO 8583 attribute letters."""
@@ -33,6 +36,8 @@ class Content(enum.Enum):
     AN = "letters, digits and blanks"
     ANS = "any printable character, and bytes above 127 for national text"
     B = "upper-case hex of whole bytes"
+
+    __hash__ = object.__hash__
 
 
 class Justify(enum.Enum):

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pos_engine.errors import DecodeError
 from pos_engine.wire.field import Content, Encoding, FieldSpec, Justify
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pos_engine.wire.spec import MessageSpec
 
 MTI_DIGITS: Final = 4
@@ -55,9 +57,11 @@ class Head:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """Where an element's data stand, and how many digits, characters or bytes it is long."""
+class Extent(NamedTuple):
+    """Where an element's data stand, and how many digits, characters or bytes it is long.
+
+    A tuple, because one is made for every element of every message.
+    """
 
     start: int
     end: int
@@ -85,6 +89,24 @@ def mti_size(spec: MessageSpec) -> int:
     return MTI_DIGITS // 2 if spec.mti in PACKED else MTI_DIGITS
 
 
+def bitmap_size(spec: MessageSpec) -> int:
+    """Bytes of one bitmap."""
+    return BITMAP_BITS // (8 if spec.bitmap in PACKED else 4)
+
+
+def bitmaps_for(numbers: Iterable[int]) -> int:
+    """How many bitmaps it takes to announce these elements."""
+    return (max(numbers, default=1) - 1) // BITMAP_BITS + 1
+
+
+def bitmap_text(numbers: Iterable[int]) -> str:
+    """Return all bitmaps that announce these elements, as upper-case hex; the bits of further bitmaps are included."""
+    bits = set(numbers)
+    bitmaps = bitmaps_for(bits)
+    bits |= {number for number in EXTENSION_BITS if number < BITMAP_BITS * (bitmaps - 1) + 1}
+    return f"{sum(1 << BITMAP_BITS * bitmaps - number for number in bits):0{BITMAP_BITS // 4 * bitmaps}X}"
+
+
 def bit_offset(number: int, spec: MessageSpec) -> int:
     """Which byte of a message holds an element's bit."""
     return mti_size(spec) + (number - 1) // (8 if spec.bitmap in PACKED else 4)
@@ -108,7 +130,7 @@ def read_head(data: bytes, spec: MessageSpec) -> Head:
 
 
 def _bitmaps(data: bytes, start: int, spec: MessageSpec, mti: str) -> tuple[str, int]:
-    size = 8 if spec.bitmap in PACKED else 16
+    size = bitmap_size(spec)
     bitmaps, count, more = "", 0, True
     while more:
         raw = data[start : start + size]

@@ -1,17 +1,28 @@
 """The host's brain: one request's bytes in, one reply out. Pure: link, clock and randomness belong to whoever runs it.
 
-host        what happens to a request, step by step, and in which order
-enrolment   terminals, their master keys, the working keys a sign-on hands out
-issuer      cards: who may pay, PIN and tries
-transactions  sale, refund and reversal against the ledger
-answers     the elements of an answer
-events      what is told about each request
+host          what happens to a request, step by step, and in which order
+enrolment     terminals, their master keys, the working keys a sign-on hands out
+management    sign-on, sign-off, echo test, status upload
+issuer        cards: who may pay, PIN and tries
+transactions  sale, void, refund and balance against the ledger
+originals     what a void or a refund acts on
+reversals     what takes a transaction back
+answers       the elements of an answer
+events        what is told about each request
 """
 
 from __future__ import annotations
 
-from simulators.acquirer.enrolment import terminal_master_key
+from simulators.acquirer.enrolment import Enrolled, terminal_master_key
 from simulators.acquirer.events import Event, Fate, Reply, What
 from simulators.acquirer.host import Acquirer
 
-__all__ = ["Acquirer", "Event", "Fate", "Reply", "What", "terminal_master_key"]
+__all__ = [
+    "Acquirer",
+    "Enrolled",
+    "Event",
+    "Fate",
+    "Reply",
+    "What",
+    "terminal_master_key",
+]

@@ -1,9 +1,12 @@
 """The elements of an answer: what is echoed, what the host adds to every answer, and what only an approval carries.
 
     every answer      3 4 11 25 41 42 49 53 60 as far as the request has them, and 12 13 32 37 39
-    approved sale     also 2 14 15 38 44 63
+    approved sale     also 2 14 15 38 44 63; field 4 is what was approved
+    approved void     also 2 14 15 38 44 63
     approved refund   also 2 14 15 44 63
+    balance           also 2 14 44 54
     reversal done     also 2 14 15 44
+    echo, report      without 32 and 37, as they have no trace number; a report comes back in 62
 
 The host's clock is China Standard Time, whatever zone the machine is in.
 """
@@ -18,14 +21,16 @@ from pos_engine.dialects.base import Kind
 from pos_engine.wire.message import Message
 from simulators.acquirer.codes import Code
 from simulators.acquirer.events import What
+from simulators.scenario import USUAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
     from pos_engine.crypto.des import BlockCipher
+    from pos_engine.dialects.base import KindRow
     from simulators.cards import SimulatedCard
-    from simulators.scenario import Trigger
+    from simulators.scenario import Ruling
 
 HOST_ZONE: Final = timezone(timedelta(hours=8), "CST")
 ACQUIRER_ID: Final = "00000001"
@@ -35,6 +40,15 @@ INSTITUTION_WIDTH: Final = 11
 """Field 44 is the issuer's id and the acquirer's, each filled up with blanks."""
 CARD_COMPANY: Final = "CUP"
 ECHOED: Final = (3, 4, 11, 25, 41, 42, 49, 53, 60)
+CARRIED: Final[Mapping[Kind, frozenset[int]]] = {
+    Kind.SALE: frozenset({2, 14, 15, 38, 44, 63}),
+    Kind.VOID: frozenset({2, 14, 15, 38, 44, 63}),
+    Kind.REFUND: frozenset({2, 14, 15, 44, 63}),
+    Kind.BALANCE: frozenset({2, 14, 44}),
+    Kind.REVERSAL: frozenset({2, 14, 15, 44}),
+}
+"""What an approval carries of card and institutions, by kind."""
+APPROVALS: Final = frozenset({Code.APPROVED, Code.APPROVED_IN_PART})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +64,8 @@ class Decision:
     effect_minor: int = 0
     sealed_with: BlockCipher | None = None
     """The key of the answer's MAC: approvals and all answers to reversals have one, other refusals none."""
-    trigger: Trigger | None = None
-    """What the amount set off."""
+    ruling: Ruling = USUAL
+    """What the scenario says about it."""
     extra: Mapping[int, str] | None = None
     """Elements that only this answer has, such as the working keys."""
 
@@ -61,22 +75,26 @@ def refuse(code: Code, note: str) -> Decision:
     return Decision(code=code, what=What.REFUSED, note=note)
 
 
-def answer(request: Message, mti: str, kind: Kind | None, decision: Decision, at: datetime) -> Message:
+def answer(request: Message, mti: str, row: KindRow | None, decision: Decision, at: datetime) -> Message:
     """Put the elements of an answer together, the MAC excepted; `at` is the host's time."""
     fields = {number: request[number] for number in ECHOED if number in request}
-    fields |= {12: at.strftime("%H%M%S"), 13: at.strftime("%m%d"), 32: ACQUIRER_ID, 39: decision.code}
+    fields |= {12: at.strftime("%H%M%S"), 13: at.strftime("%m%d"), 39: decision.code}
+    if row is None or row.numbered:
+        fields[32] = ACQUIRER_ID
     if decision.rrn:
         fields[37] = decision.rrn
-    if decision.code == Code.APPROVED and decision.card is not None:
-        fields |= _of_approval(decision, decision.card, kind, at)
+    if decision.code in APPROVALS and decision.card is not None and row is not None:
+        fields |= _of_approval(decision, decision.card, row.kind, at)
     return Message(mti, fields | dict(decision.extra or {}))
 
 
-def _of_approval(decision: Decision, card: SimulatedCard, kind: Kind | None, at: datetime) -> dict[int, str]:
-    institutions = ISSUER_ID.ljust(INSTITUTION_WIDTH) + ACQUIRER_ID.ljust(INSTITUTION_WIDTH)
-    fields = {2: card.pan.reveal(), 14: card.expiry, 15: at.strftime("%m%d"), 44: institutions}
-    if kind is not Kind.REVERSAL:
-        fields[63] = CARD_COMPANY
-    if decision.auth_code:
-        fields[38] = decision.auth_code
-    return fields
+def _of_approval(decision: Decision, card: SimulatedCard, kind: Kind, at: datetime) -> dict[int, str]:
+    fields = {
+        2: card.pan.reveal(),
+        14: card.expiry,
+        15: at.strftime("%m%d"),
+        38: decision.auth_code,
+        44: ISSUER_ID.ljust(INSTITUTION_WIDTH) + ACQUIRER_ID.ljust(INSTITUTION_WIDTH),
+        63: CARD_COMPANY,
+    }
+    return {number: value for number, value in fields.items() if number in CARRIED[kind] and value}

@@ -10,6 +10,7 @@ class Code(enum.StrEnum):
 
     APPROVED = "00"
     WRONG_MERCHANT = "03"
+    APPROVED_IN_PART = "10"
     INVALID_TRANSACTION = "12"
     INVALID_AMOUNT = "13"
     UNKNOWN_CARD = "14"

@@ -1,8 +1,8 @@
-"""Terminals as the host knows them: whose they are, their open batch, the working keys of their last sign-on.
+"""Terminals as the host knows them: whose they are, and the working keys of their last sign-on.
 
-A terminal is enrolled by its first sign-on. Its master key (TMK) is derived from its id and a test key that everybody
-knows, so that a simulated terminal and this host agree without sharing a file. TEST KEYS ONLY: whoever knows a
-terminal's id knows its TMK.
+Either a terminal is enrolled by its first sign-on, and its master key (TMK) is derived from its id and a test key that
+everybody knows, so that a simulated terminal and this host agree without sharing a file. Or the host is given a roster,
+and serves nobody else (97). TEST KEYS ONLY: whoever knows a terminal's id knows its derived TMK.
 
     field 62 of the answer    PIK 16 | check value 4 | MAK 8 | zeros 8 | check value 4
 """
@@ -19,14 +19,13 @@ from pos_engine.values import KeyBytes
 from simulators.acquirer.codes import Code
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 TEST_ROOT_KEY: Final = KeyBytes(bytes.fromhex("0123456789ABCDEFFEDCBA9876543210"))
 """The well-known test key that terminal master keys derive from."""
 TERMINAL_ID_SIZE: Final = 8
 PIK_SIZE: Final = 16
 MAK_SIZE: Final = 8
-FIRST_BATCH: Final = "000001"
 TERMINALS_MAX: Final = 10_000
 """Terminals one host enrols: anybody may sign on under any name, and names must not fill the memory."""
 
@@ -55,21 +54,34 @@ class WorkingKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class Enrolled:
+    """One row of a roster: whose terminal it is, and its master key."""
+
+    terminal: str
+    merchant: str
+    tmk: KeyBytes
+
+
+@dataclass(frozen=True, slots=True)
 class Terminal:
-    """One enrolled terminal. `keys` is `None` until it has signed on, and after the host forgot."""
+    """One enrolled terminal. `keys` is `None` until it has signed on, and after it signed off or the host forgot."""
 
     merchant: str
-    batch: str = FIRST_BATCH
+    tmk: KeyBytes
     keys: WorkingKeys | None = None
 
 
 class Enrolment:
     """All terminals of the host by their ids."""
 
-    def __init__(self, entropy: Callable[[int], bytes]) -> None:
-        """Take the source of new keys: a function that returns that many random bytes."""
+    def __init__(self, entropy: Callable[[int], bytes], roster: Iterable[Enrolled] | None = None) -> None:
+        """Take the source of new keys, a function that returns that many random bytes, and who may come.
+
+        Without a roster anybody may, up to `TERMINALS_MAX`.
+        """
         self._entropy = entropy
-        self._terminals: dict[str, Terminal] = {}
+        self.is_closed = roster is not None
+        self._terminals = {each.terminal: Terminal(each.merchant, each.tmk) for each in roster or ()}
 
     def find(self, tid: str) -> Terminal | None:
         """Look a terminal up."""
@@ -78,29 +90,32 @@ class Enrolment:
     def sign_on(self, tid: str, merchant: str) -> tuple[Terminal, WorkingKeys] | Code:
         """Give a terminal new working keys, and enrol it first if need be; the code says why not.
 
-        The old keys end here. The batch stays: it changes with settlement only.
+        The old keys end here.
         """
         known = self._terminals.get(tid)
-        if known is None and len(self._terminals) >= TERMINALS_MAX:
+        if known is None and (self.is_closed or len(self._terminals) >= TERMINALS_MAX):
             return Code.TERMINAL_UNKNOWN
         if known is not None and known.merchant != merchant:
             return Code.WRONG_MERCHANT
         keys = WorkingKeys(self._new_key(PIK_SIZE), des.BlockCipher(self._new_key(MAK_SIZE)))
-        signed_on = replace(known or Terminal(merchant), keys=keys)
+        signed_on = replace(known or Terminal(merchant, terminal_master_key(tid)), keys=keys)
         self._terminals[tid] = signed_on
         return signed_on, keys
 
+    def sign_off(self, tid: str) -> None:
+        """End a terminal's working keys."""
+        self._terminals[tid] = replace(self._terminals[tid], keys=None)
+
     def forget_keys(self) -> None:
-        """Lose every working key, as a host that restarts does; batches and merchants stay."""
+        """Lose every working key, as a host that restarts does; merchants stay."""
         self._terminals = {tid: replace(terminal, keys=None) for tid, terminal in self._terminals.items()}
 
     def _new_key(self, size: int) -> KeyBytes:
         return KeyBytes(odd_parity(self._entropy(size)))
 
 
-def key_field(tid: str, keys: WorkingKeys) -> str:
+def key_field(tmk: KeyBytes, keys: WorkingKeys) -> str:
     """Return field 62: the working keys under the terminal's master key."""
-    tmk = terminal_master_key(tid)
     pik = wrap(tmk, keys.pin, KeyUsage.PIN)
     mak = wrap(tmk, keys.mac.key, KeyUsage.MAC)
     filling = bytes(PIK_SIZE - MAK_SIZE)

@@ -9,30 +9,15 @@ import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from simulators.ledger import What
+
 if TYPE_CHECKING:
     from datetime import datetime
 
+__all__ = ["Event", "Fate", "Reply", "What"]
+
 SCHEMA: Final = 1
 """Version of the JSON form of an event."""
-
-
-class What(enum.Enum):
-    """What happened to a request."""
-
-    SIGNED_ON = "signed-on"
-    APPROVED = "approved"
-    DECLINED = "declined"
-    REVERSED = "reversed"
-    REVERSED_BEFORE = "reversed-before"
-    """A reversal that came again; the money moved the first time."""
-    REVERSED_UNSEEN = "reversed-unseen"
-    """A reversal of something that never arrived."""
-    REFUSED = "refused"
-    """Not a decision about money: no session, a wrong MAC, a message the host does not serve."""
-    LOST = "lost"
-    """Nothing was done, on purpose: the scenario says the request never came."""
-    UNREADABLE = "unreadable"
-    """Bytes that are no request."""
 
 
 class Fate(enum.Enum):
@@ -63,8 +48,10 @@ class Event:
     card: str = ""
     """First six and last four digits."""
     rrn: str = ""
-    trigger: int | None = None
-    """The last three digits of the amount, where they set something off."""
+    rule: str = ""
+    """The scenario's rule that the request met."""
+    failed: tuple[str, ...] = ()
+    """The parts of the request that the rule expected to be otherwise."""
     note: str = ""
     """Why, in English, for whoever reads the log."""
 
@@ -75,14 +62,14 @@ class Event:
             "at": self.at.isoformat(timespec="milliseconds"),
             "what": self.what.value,
             "fate": self.fate.value,
-            **{name: value for name in _OPTIONAL if (value := getattr(self, name)) not in {"", None}},
+            **{name: value for name in _OPTIONAL if (value := getattr(self, name)) not in {"", None, ()}},
             "effect_minor": self.effect_minor,
         }
 
 
 _OPTIONAL: Final = (
     *("mti", "kind", "terminal", "batch", "stan", "amount_minor"),
-    *("code", "card", "rrn", "trigger", "note"),
+    *("code", "card", "rrn", "rule", "failed", "note"),
 )
 
 
@@ -93,3 +80,9 @@ class Reply:
     data: bytes | None = field(repr=False)
     fate: Fate
     event: Event
+    after_s: float = 0.0
+    """Seconds until the answer is to leave."""
+    copies: int = 1
+    """How often it is to be sent."""
+    follows: bool = False
+    """Whether it goes to the terminal's newest connection when this one has ended meanwhile."""

@@ -1,14 +1,14 @@
-"""What happens to a request, in this order: read, known kind, complete, signed on, MAC, batch, scenario, decision.
+"""What happens to a request: read, known kind, complete, enrolled, signed on, MAC, batch, scenario, decision.
 
 Nothing about money is looked at before the MAC was verified, and nothing is answered that is not a request. Bytes that
 are no message are answered with a format error where enough could be read to answer at all; `handle` raises for no
-bytes.
+bytes. What it raises comes from whoever keeps the books in a file and could not.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from pos_engine.crypto import mac
 from pos_engine.dialects.base import Kind, Packet, pack, unpack
@@ -18,63 +18,63 @@ from pos_engine.framing.tpdu import TPDU_BYTES, Tpdu
 from pos_engine.wire.message import Message
 from simulators.acquirer.answers import HOST_ZONE, Decision, answer, refuse
 from simulators.acquirer.codes import Code
-from simulators.acquirer.enrolment import Enrolment, Terminal, WorkingKeys, key_field
+from simulators.acquirer.enrolment import Enrolled, Enrolment, Terminal, WorkingKeys
 from simulators.acquirer.events import Event, Fate, Reply, What
 from simulators.acquirer.issuer import Issuer
-from simulators.acquirer.transactions import Request, Transactions
-from simulators.cards import CARDS
-from simulators.ledger import Key, Ledger
-from simulators.scenario import TRIGGERS, Fault, triggered
+from simulators.acquirer.management import Management
+from simulators.acquirer.request import ON_PURPOSE, Request
+from simulators.acquirer.transactions import Transactions
+from simulators.cards import CARDS, SimulatedCard
+from simulators.ledger import Handled, Key, Ledger
+from simulators.scenario import AMOUNTS, Facts, Play
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from pos_engine.clock import Instant
     from pos_engine.crypto.des import BlockCipher
     from pos_engine.dialects.base import Dialect, KindRow, MacRule
-    from simulators.cards import SimulatedCard
-    from simulators.scenario import Trigger
+    from simulators.scenario import Ruling, Scenario
 
 REQUEST_FUNCTIONS: Final = frozenset("02")
 """Third digits of an MTI that asks for an answer: request and advice."""
 
-MAC: Final = cast("MacRule", UNIONPAY.mac)
-"""The dialect has one; that is why the table's type, which allows for none, is narrowed here."""
-
-FATES: Final[Mapping[Fault | None, Fate]] = {
-    Fault.LOSE_REQUEST: Fate.CLOSE,
-    Fault.LOSE_ANSWER: Fate.CLOSE,
-    Fault.STAY_SILENT: Fate.SILENT,
-}
-"""What a fault does to the link; every other one lets the answer go."""
+TAKES_PART: Final = "1"
+"""Field 60.6 of a terminal that can do with less than it asks for."""
 
 
 class Acquirer:
-    """The simulated UnionPay host: terminals, cards, ledger, and a scenario of faults. Not for two threads at once."""
+    """The simulated host: terminals, cards, ledger, and a scenario of faults. Not for two threads at once."""
 
     def __init__(
         self,
         *,
         entropy: Callable[[int], bytes],
+        dialect: Dialect = UNIONPAY,
         cards: Iterable[SimulatedCard] = tuple(CARDS.values()),
-        triggers: Mapping[int, Trigger] = TRIGGERS,
+        scenario: Scenario = AMOUNTS,
+        ledger: Ledger | None = None,
+        roster: Iterable[Enrolled] | None = None,
         remembers_unknown_reversals: bool = True,
     ) -> None:
-        """Open the books.
+        """Open the books, or go on with those of `ledger`; several hosts may share one.
 
-        `entropy` returns that many random bytes, for working keys. `triggers` is what the host does on purpose; `{}`:
-        nothing. With `remembers_unknown_reversals=False` the host is naive: it books an original that arrives after its
-        reversal.
+        `entropy` returns that many random bytes, for working keys. `scenario` is what the host does on purpose;
+        `Scenario()`: nothing. With a `roster` only its terminals are served. With `remembers_unknown_reversals=False`
+        the host is naive: it books an original that arrives after its reversal.
         """
-        self.ledger = Ledger()
-        self._dialect: Dialect = UNIONPAY
-        self._triggers = triggers
-        self._enrolment = Enrolment(entropy)
+        self.play = Play(scenario)
+        """The scenario and what has come of it; `stage` begins another."""
+        self.ledger = Ledger() if ledger is None else ledger
+        self.dialect = dialect
+        self._enrolment = Enrolment(entropy, roster)
+        self._issuer = Issuer(cards, self.ledger)
+        self._management = Management(dialect, self._enrolment, self.ledger)
         self._transactions = Transactions(
             self.ledger,
-            Issuer(cards, self.ledger),
-            self._dialect.layouts[61],
+            self._issuer,
+            dialect.layouts.get(61),
             remembers_unknown_reversals=remembers_unknown_reversals,
         )
 
@@ -85,18 +85,31 @@ class Acquirer:
         if packet is None or packet.message.mti[2] not in REQUEST_FUNCTIONS:
             event = Event(at=at, what=What.UNREADABLE, fate=Fate.SILENT, note=fault or "not a request")
             return Reply(None, Fate.SILENT, event)
-        case = self._case(packet, at)
+        case = self._case(packet, now, at)
         decision = refuse(Code.FORMAT_ERROR, fault) if fault else self._decide(case)
-        return self._reply(case, decision)
+        reply = self._reply(case, decision)
+        self._remember(case, reply)
+        return reply
+
+    def stage(self, scenario: Scenario) -> None:
+        """Play another scenario from now on, from its beginning."""
+        self.play = Play(scenario)
 
     def forget_sessions(self) -> None:
         """Lose every working key, as a host that restarts may: all terminals must sign on (77). The ledger stays."""
         self._enrolment.forget_keys()
 
+    def forget_everything(self) -> None:
+        """Lose every key and all books, as a host without a memory that restarts; the cards are as at the beginning."""
+        self._enrolment.forget_keys()
+        self.ledger.restore(Ledger().snapshot())
+        self._issuer.open_accounts()
+        self.ledger.commit()
+
     def _read(self, payload: bytes) -> tuple[Packet | None, str]:
         """Take a payload apart; of a message that breaks off, return what stands before the fault, and the fault."""
         try:
-            return unpack(self._dialect, payload), ""
+            return unpack(self.dialect, payload), ""
         except FrameError as error:
             return None, str(error)
         except DecodeError as error:
@@ -104,23 +117,29 @@ class Acquirer:
         if broken.mti is None:
             return None, str(broken)
         # The message was reached, so the addresses and the header before it are sound.
-        message = Message(broken.mti, broken.decoded)
-        tpdu = Tpdu.decode(payload[:TPDU_BYTES])
-        header = payload[TPDU_BYTES : TPDU_BYTES + len(self._dialect.header_default) // 2].hex().upper()
-        return Packet(tpdu, header, message, b""), str(broken)
+        start = TPDU_BYTES if self.dialect.tpdu_default is not None else 0
+        tpdu = Tpdu.decode(payload[:start]) if start else None
+        size = sum(column.width for column in self.dialect.header.columns) // 2 if self.dialect.header else 0
+        header = payload[start : start + size].hex().upper() if size else None
+        return Packet(tpdu, header, Message(broken.mti, broken.decoded), b""), str(broken)
 
-    def _case(self, packet: Packet, at: datetime) -> _Case:
+    def _case(self, packet: Packet, now: Instant, at: datetime) -> _Case:
         message = packet.message
-        row = self._dialect.kind_of(message)
-        batch = self._dialect.layouts[60].get(message.get(60, ""), "60.2") or ""
+        terminal = message.get(41, "")
         amount = message.get(4)
         return _Case(
             packet=packet,
-            row=row,
-            key=Key(message.get(41, ""), batch, message.get(11, "")),
+            row=self.dialect.kind_of(message),
+            key=Key(terminal, self._batch(message, terminal), message.get(11, "")),
             amount_minor=None if amount is None else int(amount),
+            now=now,
             at=at,
         )
+
+    def _batch(self, message: Message, terminal: str) -> str:
+        """Read the batch of a request; a dialect whose requests have none means the open one."""
+        layout = self.dialect.layouts.get(60)
+        return self.ledger.batch(terminal) if layout is None else layout.get(message.get(60, ""), "60.2") or ""
 
     def _decide(self, case: _Case) -> Decision:
         if case.row is None:
@@ -128,37 +147,32 @@ class Acquirer:
         lacking = case.row.needed - set(case.message)
         if lacking:
             return refuse(Code.FORMAT_ERROR, f"fields {', '.join(map(str, sorted(lacking)))} are missing")
-        if case.row.kind is Kind.SIGN_ON:
-            return self._sign_on(case.message, case.row, case.at)
-        return self._serve(case, case.row)
-
-    def _sign_on(self, message: Message, row: KindRow, at: datetime) -> Decision:
-        signed_on = self._enrolment.sign_on(message[41], message[42])
-        if isinstance(signed_on, Code):
-            return refuse(signed_on, "no place for another terminal, or it belongs to another merchant")
-        terminal, keys = signed_on
-        open_batch = self._dialect.layouts[60].join((row.message_type, terminal.batch, row.network_code))
-        return Decision(
-            code=Code.APPROVED,
-            what=What.SIGNED_ON,
-            rrn=self._transactions.next_rrn(at),
-            extra={60: open_batch, 62: key_field(message[41], keys)},
-        )
-
-    def _serve(self, case: _Case, row: KindRow) -> Decision:
-        """Serve a request about money, once its sender has proved who it is."""
         terminal = self._enrolment.find(case.key.terminal)
+        if terminal is None and self._enrolment.is_closed:
+            return refuse(Code.TERMINAL_UNKNOWN, "the terminal is not on the roster")
+        # What has a processing code, and its reversal, is about a card.
+        if case.row.processing_code is None and case.row.kind is not Kind.REVERSAL:
+            return self._manage(case, case.row)
+        return self._serve(case, case.row, terminal)
+
+    def _manage(self, case: _Case, row: KindRow) -> Decision:
+        ruling = self._meet(case)
+        if ruling.refusal is not None:
+            return Decision(code=ruling.refusal, what=What.REFUSED, note=ON_PURPOSE, ruling=ruling)
+        return self._ruled(case, ruling, lambda: self._management.decide(case.message, row, case.at))
+
+    def _serve(self, case: _Case, row: KindRow, terminal: Terminal | None) -> Decision:
+        """Serve a request about a card, once its sender has proved who it is."""
         if terminal is None or terminal.keys is None:
             return refuse(Code.SIGN_ON_FIRST, "the terminal is not signed on")
         refusal = self._check_sender(case.packet, terminal, terminal.keys)
         if refusal is not None:
             return refusal
         # A reversal names its original's batch, which may have been settled meanwhile.
-        if row.kind is not Kind.REVERSAL and case.key.batch != terminal.batch:
+        if row.kind is not Kind.REVERSAL and case.key.batch != self.ledger.batch(case.key.terminal):
             return refuse(Code.SIGN_ON_FIRST, "the batch is not the open one")
-        trigger = triggered(self._triggers, row.kind, int(case.message[4]))
-        if trigger is not None and trigger.fault is Fault.LOSE_REQUEST:
-            return Decision(code="", what=What.LOST, note=trigger.title.en, trigger=trigger)
+        ruling = self._meet(case)
+        granted_minor = ruling.granted(case.message, row.kind)
         request = Request(
             message=case.message,
             kind=row.kind,
@@ -166,32 +180,90 @@ class Acquirer:
             merchant=terminal.merchant,
             keys=terminal.keys,
             at=case.at,
-            trigger=trigger,
+            ruling=ruling,
+            takes_part=row.kind is Kind.SALE and (granted_minor is not None or self._takes_part(case.message)),
+            granted_minor=granted_minor,
         )
-        return replace(self._transactions.decide(request), trigger=trigger)
+        return self._ruled(case, ruling, lambda: self._transactions.decide(request))
+
+    def _meet(self, case: _Case) -> Ruling:
+        """Ask the scenario about a request that is going to be served."""
+
+        def card() -> str:
+            found = self._issuer.identify(case.message)
+            return found.name if isinstance(found, SimulatedCard) else ""
+
+        return self.play.meet(Facts(case.message, case.kind, self.dialect.cut, card), case.now)
+
+    def _ruled(self, case: _Case, ruling: Ruling, decide: Callable[[], Decision]) -> Decision:
+        """Decide, unless the scenario says that the request never came; book it, unless it says otherwise."""
+        if ruling.unheard:
+            return Decision(code="", what=What.LOST, note=str(ruling.title or ""), ruling=ruling)
+        before = None if ruling.books else self.ledger.snapshot()
+        decision = replace(decide(), ruling=ruling)
+        if before is None:
+            return decision
+        self.ledger.restore(before)
+        # The reference number has left the house, so nobody else gets it.
+        self.ledger.next_rrn(case.at)
+        return replace(decision, effect_minor=0, note="not booked")
+
+    def _takes_part(self, message: Message) -> bool:
+        layout = self.dialect.layouts.get(60)
+        return layout is not None and layout.get(message.get(60, ""), "60.6") == TAKES_PART
 
     def _check_sender(self, packet: Packet, terminal: Terminal, keys: WorkingKeys) -> Decision | None:
-        received = bytes.fromhex(packet.message.get(MAC.field, ""))
-        if not mac.equal(received, mac.compute(MAC.algorithm, keys.mac, packet.mac_input())):
-            return refuse(Code.WRONG_MAC, "the MAC is wrong" if received else "the MAC is missing")
+        rule = self.dialect.mac
+        if rule is not None:
+            received = bytes.fromhex(packet.message.get(rule.field, ""))
+            if not mac.equal(received, mac.compute(rule.algorithm, keys.mac, packet.mac_input())):
+                return refuse(Code.WRONG_MAC, "the MAC is wrong" if received else "the MAC is missing")
         if packet.message[42] != terminal.merchant:
             return refuse(Code.WRONG_MERCHANT, "the terminal belongs to another merchant")
         return None
 
     def _reply(self, case: _Case, decision: Decision) -> Reply:
-        fault = decision.trigger.fault if decision.trigger is not None else None
-        fate = FATES.get(fault, Fate.SEND)
+        ruling = decision.ruling
+        fate = Fate.CLOSE if ruling.closes else Fate.SILENT if ruling.drops else Fate.SEND
         event = _event(case, decision, fate)
         if fate is not Fate.SEND:
             return Reply(None, fate, event)
-        return Reply(self._encode(case, decision, spoiled=fault is Fault.SPOIL_MAC), fate, event)
+        data = ruling.spoil(self._encode(case, decision))
+        return Reply(data, fate, event, ruling.after_s, ruling.copies, ruling.follows)
 
-    def _encode(self, case: _Case, decision: Decision, *, spoiled: bool) -> bytes:
+    def _remember(self, case: _Case, reply: Reply) -> None:
+        """Keep a message for the story of its trace number, and let whoever keeps the books keep what it did."""
+        event = reply.event
+        if case.key.stan:
+            line = Handled(
+                key=case.key,
+                at=case.at,
+                mti=event.mti,
+                kind=case.kind,
+                what=event.what,
+                code=event.code,
+                effect_minor=event.effect_minor,
+                answered=reply.fate is Fate.SEND,
+                note=event.note,
+            )
+            self.ledger.note(line)
+        self.ledger.commit()
+
+    def _encode(self, case: _Case, decision: Decision) -> bytes:
+        ruling = decision.ruling
         mti = case.row.answer_mti if case.row is not None else _answer_mti(case.message.mti)
-        message = answer(case.message, mti, case.kind, decision, case.at)
+        message = ruling.rewrite(answer(case.message, mti, case.row, decision, case.at))
         tpdu = case.packet.tpdu.swapped() if case.packet.tpdu is not None else None
-        seal = _seal(decision.sealed_with, spoiled=spoiled) if decision.sealed_with is not None else None
-        return pack(self._dialect, message, tpdu=tpdu, header=case.packet.header, mac=seal).encode()
+        header = ruling.header(case.packet.header, self.dialect)
+        return pack(self.dialect, message, tpdu=tpdu, header=header, mac=self._seal(case, decision)).encode()
+
+    def _seal(self, case: _Case, decision: Decision) -> Callable[[bytes], bytes] | None:
+        """Return what makes the answer's MAC, if it has one; a wrong one is put on purpose also where none belongs."""
+        rule, cipher, spoiled = self.dialect.mac, decision.sealed_with, decision.ruling.spoils_mac
+        if cipher is None and spoiled and case.row is not None and case.row.mac:
+            terminal = self._enrolment.find(case.key.terminal)
+            cipher = terminal.keys.mac if terminal is not None and terminal.keys is not None else None
+        return _seal(rule, cipher, spoiled=spoiled) if rule is not None and cipher is not None else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +274,9 @@ class _Case:
     row: KindRow | None
     key: Key
     amount_minor: int | None
+    now: Instant
     at: datetime
+    """The moment as the host's calendar has it."""
 
     @property
     def message(self) -> Message:
@@ -213,9 +287,9 @@ class _Case:
         return self.row.kind if self.row is not None else None
 
 
-def _seal(cipher: BlockCipher, *, spoiled: bool) -> Callable[[bytes], bytes]:
+def _seal(rule: MacRule, cipher: BlockCipher, *, spoiled: bool) -> Callable[[bytes], bytes]:
     def seal(covered: bytes) -> bytes:
-        code = mac.compute(MAC.algorithm, cipher, covered)
+        code = mac.compute(rule.algorithm, cipher, covered)
         # The first character of a spoiled one is another character that a MAC may have.
         return ((b"1" if code[:1] == b"0" else b"0") + code[1:]) if spoiled else code
 
@@ -233,11 +307,12 @@ def _event(case: _Case, decision: Decision, fate: Fate) -> Event:
         batch=case.key.batch,
         stan=case.key.stan,
         amount_minor=case.amount_minor,
-        code=str(decision.code),
+        code=decision.ruling.code(str(decision.code)),
         effect_minor=decision.effect_minor,
         card=decision.card.pan.masked if decision.card is not None else "",
         rrn=decision.rrn,
-        trigger=decision.trigger.digits if decision.trigger is not None else None,
+        rule=decision.ruling.rule,
+        failed=decision.ruling.failed,
         note=decision.note,
     )
 

@@ -1,8 +1,9 @@
 """The issuer's part: which card was presented, whether it may pay, whether the PIN is right.
 
-Decided where sources are silent: a card that has a PIN needs it for a sale, and a sale without one is declined with 55
-but not counted as a try. The third wrong PIN answers 38, everything after it 75, the right PIN too. A block that cannot
-be read (99) is no try. A refund gives money back to the card that paid, so neither PIN, expiry nor a list is looked at.
+Decided where sources are silent: a card that has a PIN needs it for a sale and for an inquiry, and without one they are
+declined with 55, which is not counted as a try. The third wrong PIN answers 38, everything after it 75, the right PIN
+too. A block that cannot be read (99) is no try. A refund or a void gives money back to the card that paid, so neither
+PIN, expiry nor a list is looked at.
 """
 
 from __future__ import annotations
@@ -31,20 +32,28 @@ WITHOUT_PAN: Final = "1"
 
 
 class Issuer:
-    """The cards, and how often each was tried with a wrong PIN."""
+    """The cards; their accounts and wrong PINs are in the ledger."""
 
     def __init__(self, cards: Iterable[SimulatedCard], ledger: Ledger) -> None:
-        """Open an account for each card."""
+        """Open an account for each card, as far as the books have none yet."""
         self._ledger = ledger
-        self._cards: dict[Pan, SimulatedCard] = {}
-        self._wrong_pins: dict[str, int] = {}
-        for card in cards:
-            self._cards[card.pan] = card
-            ledger.open_account(card_account(card.name), card.balance_minor)
+        self._cards = {card.pan: card for card in cards}
+        self._by_name = {card.name: card for card in self._cards.values()}
+        self.open_accounts()
+
+    def open_accounts(self) -> None:
+        """Open the accounts that are missing: all of them in new books."""
+        for card in self._cards.values():
+            if not self._ledger.is_open(card_account(card.name)):
+                self._ledger.open_account(card_account(card.name), card.balance_minor)
 
     def named(self, name: str) -> SimulatedCard | None:
         """Look a card up by its name in the ledger."""
-        return next((card for card in self._cards.values() if card.name == name), None)
+        return self._by_name.get(name)
+
+    def available(self, card: SimulatedCard) -> int:
+        """Return the fen that a card can still spend."""
+        return self._ledger.available(card_account(card.name))
 
     def identify(self, request: Message) -> SimulatedCard | Code:
         """Find the card a request presents, by number or by track; the code says why not."""
@@ -58,17 +67,13 @@ class Issuer:
             return Code.FORMAT_ERROR
         return self._cards.get(presented.pop(), Code.UNKNOWN_CARD)
 
-    def authorise(self, card: SimulatedCard, request: Message, pin_key: KeyBytes, today: datetime) -> str:
-        """Decide whether a card pays the amount of a request; returns field 39."""
+    def check(self, card: SimulatedCard, request: Message, pin_key: KeyBytes, today: datetime) -> str:
+        """Decide whether a card may be used, whatever for; returns field 39."""
         if card.refusal is not None:
             return card.refusal
         if card.expiry < today.strftime("%y%m") or request.get(14, card.expiry) != card.expiry:
             return Code.EXPIRED_CARD
-        refused = self._check_pin(card, request, pin_key)
-        if refused is not None:
-            return refused
-        enough = self._ledger.balance(card_account(card.name)) >= int(request[4])
-        return Code.APPROVED if enough else Code.NOT_ENOUGH_MONEY
+        return self._check_pin(card, request, pin_key) or Code.APPROVED
 
     def _check_pin(self, card: SimulatedCard, request: Message, pin_key: KeyBytes) -> Code | None:
         block = request.get(52)
@@ -79,14 +84,13 @@ class Issuer:
             return Code.UNREADABLE_PIN
         if card.pin is None:
             return None
-        if self._wrong_pins.get(card.name, 0) >= PIN_TRIES_MAX:
+        wrong = self._ledger.wrong_pins(card.name)
+        if wrong >= PIN_TRIES_MAX:
             return Code.PIN_BLOCKED
+        self._ledger.note_pin_tries(card.name, 0 if pin == card.pin else wrong + 1)
         if pin == card.pin:
-            self._wrong_pins[card.name] = 0
             return None
-        self._wrong_pins[card.name] = self._wrong_pins.get(card.name, 0) + 1
-        last = self._wrong_pins[card.name] == PIN_TRIES_MAX
-        return Code.LAST_PIN_TRY_WRONG if last else Code.WRONG_PIN
+        return Code.LAST_PIN_TRY_WRONG if wrong + 1 == PIN_TRIES_MAX else Code.WRONG_PIN
 
 
 def _read_pin(encrypted: bytes, security: str, pan: Pan, pin_key: KeyBytes) -> str | None:

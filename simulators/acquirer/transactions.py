@@ -1,16 +1,14 @@
-"""Sale, refund and reversal: what the host decides about them, and what it writes into the ledger.
+"""Sale, void, refund and balance: what the host decides about them, and what it writes into the ledger.
 
 Decided where sources are silent:
 * A STAN that was decided once is never decided again: another request under it, with whatever content, is a duplicate
-  (94).
-* A refund names its sale by field 61 and, unless it is all zeros, by the host's reference in field 37; then the sale
-  may be another terminal's of the same merchant. What does not fit together, or was paid with another card, is "no
-  original" (25).
-* A reversal of a declined or unknown original answers 25: nothing is left to undo. One of a refund, or of a sale that
-  was already refunded in part, is not a valid transaction (12). A wrong amount or card (64, 14) ends nothing, because
-  it is a mistake to look into.
-* A reversal of something that never arrived is remembered, and the late original declined with 12. A naive host forgets
-  it, and books the late original; no terminal can help that.
+  (94). An inquiry is not filed, so that its STAN stays free.
+* A refund gives back a part, at any terminal of the merchant that knows the host's reference; a void undoes the whole
+  amount in the terminal's own open batch. One excludes the other. Neither asks for a PIN, and a void not even for the
+  card: the money goes back to where it came from.
+* A part is approved only when the request says that the terminal takes it (60.6): what an amount asks for on purpose,
+  or what is left on a card whose issuer allows it. All that follows acts on the approved amount; only the reversal,
+  which repeats the request, names the amount that was asked for.
 """
 
 from __future__ import annotations
@@ -23,199 +21,173 @@ from pos_engine.values import CNY
 from simulators.acquirer.answers import Decision
 from simulators.acquirer.codes import Code
 from simulators.acquirer.events import What
+from simulators.acquirer.originals import find_original, refund_refusal, standing_sale, void_refusal
+from simulators.acquirer.request import ON_PURPOSE, Refusal, Request
+from simulators.acquirer.reversals import Reversals, effect
 from simulators.cards import SimulatedCard
-from simulators.ledger import Booked, Key, Standing, card_account, merchant_account, transfer
-from simulators.scenario import Fault, Trigger
+from simulators.ledger import Booked, Standing
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from pos_engine.wire.columns import Columns
-    from pos_engine.wire.message import Message
-    from simulators.acquirer.enrolment import WorkingKeys
     from simulators.acquirer.issuer import Issuer
     from simulators.ledger import Ledger
 
-NO_RRN: Final = "000000000000"
-"""Field 37 of a terminal that does not know it."""
-NO_DATE: Final = "0000"
 AUTH_CODES: Final = 1_000_000
+SAVINGS_AVAILABLE: Final = "1002"
+"""Field 54: account type 10 (savings), amount type 02 (available)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """An authenticated request of a terminal that is signed on. `at` is the host's time."""
+class _Grant:
+    """A request that is granted: for which card, how much, and what it acts on."""
 
-    message: Message
-    kind: Kind
-    key: Key
-    merchant: str
-    keys: WorkingKeys
-    at: datetime
-    trigger: Trigger | None = None
-
-    @property
-    def amount_minor(self) -> int:
-        """Field 4 in fen."""
-        return int(self.message[4])
-
-
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    """Why a request is not granted."""
-
-    code: str
-    note: str
+    card: SimulatedCard
+    amount_minor: int
+    original: Booked | None = None
+    code: str = Code.APPROVED
 
 
 class Transactions:
-    """Decides about money, with the ledger as its only memory but one: reversals of what never arrived."""
+    """Decides about money, with the ledger as its only memory."""
 
     def __init__(
-        self, ledger: Ledger, issuer: Issuer, originals: Columns, *, remembers_unknown_reversals: bool
+        self, ledger: Ledger, issuer: Issuer, originals: Columns | None, *, remembers_unknown_reversals: bool
     ) -> None:
-        """Take the books, the issuer and the layout of field 61."""
+        """Take the books, the issuer and the layout of field 61, if there is one."""
         self._ledger = ledger
         self._issuer = issuer
         self._originals = originals
-        self._remembers = remembers_unknown_reversals
-        self._reversed_unseen: set[Key] = set()
-        self._serial = 0
+        self._reversals = Reversals(ledger, issuer, remembers_unknown=remembers_unknown_reversals)
 
     def decide(self, request: Request) -> Decision:
         """Decide about a request and book what follows from it."""
         if request.kind is Kind.REVERSAL:
-            return self._reverse(request)
+            return self._reversals.decide(request)
         if self._ledger.find(request.key) is not None:
             return Decision(code=Code.DUPLICATE, what=What.DECLINED, note="this STAN was decided before")
         found = self._issuer.identify(request.message)
         card = found if isinstance(found, SimulatedCard) else None
-        original: Key | None = None
-        outcome = self._refusal(request)
-        if outcome is None and card is None:
-            outcome = _Refusal(str(found), "no card, or none that this issuer knows")
-        if outcome is None and card is not None:
-            outcome, original = self._grant(request, card)
-        return self._book(request, card, original, outcome)
+        outcome = self._refusal(request) or self._granted(request, found)
+        if request.kind is Kind.BALANCE:
+            return self._tell_balance(request, card, outcome)
+        return self._book(request, card, outcome)
 
-    def _refusal(self, request: Request) -> _Refusal | None:
+    def _refusal(self, request: Request) -> Refusal | None:
         """Look for a reason that has nothing to do with the card."""
-        if request.trigger is not None and request.trigger.fault is Fault.DECLINE:
-            return _Refusal(request.trigger.code or Code.INVALID_TRANSACTION, "the amount asks for it")
-        if request.key in self._reversed_unseen:
-            return _Refusal(Code.INVALID_TRANSACTION, "its reversal came first")
-        if request.amount_minor == 0:
-            return _Refusal(Code.INVALID_AMOUNT, "the amount is zero")
+        if request.ruling.refusal is not None:
+            return Refusal(request.ruling.refusal, ON_PURPOSE)
+        if self._ledger.reversed_unseen(request.key):
+            return Refusal(Code.INVALID_TRANSACTION, "its reversal came first")
+        if request.amount_minor == 0 and request.kind is not Kind.BALANCE:
+            return Refusal(Code.INVALID_AMOUNT, "the amount is zero")
         if request.message[49] != CNY.numeric:
-            return _Refusal(Code.INVALID_TRANSACTION, "the currency is not CNY")
+            return Refusal(Code.INVALID_TRANSACTION, "the currency is not CNY")
         return None
 
-    def _grant(self, request: Request, card: SimulatedCard) -> tuple[_Refusal | None, Key | None]:
-        """Decide for this card; a refund also names its original."""
+    def _granted(self, request: Request, card: SimulatedCard | Code) -> _Grant | Refusal:
+        """Decide for what was presented."""
+        if request.kind is Kind.VOID:
+            return self._grant_void(request, card)
+        if isinstance(card, Code):
+            return Refusal(card, "no card, or none that this issuer knows")
         if request.kind is Kind.REFUND:
-            return self._find_refunded(request, card)
-        code = self._issuer.authorise(card, request.message, request.keys.pin, request.at)
-        return (None if code == Code.APPROVED else _Refusal(code, "the issuer declines")), None
+            return self._grant_refund(request, card)
+        return self._grant_payment(request, card)
 
-    def _find_refunded(self, request: Request, card: SimulatedCard) -> tuple[_Refusal | None, Key | None]:
-        sale = self._find_original(request)
-        if sale is None or sale.kind is not Kind.SALE or sale.standing is not Standing.APPROVED:
-            return _Refusal(Code.NO_ORIGINAL, "no such sale stands"), None
-        if sale.card != card.name:
-            return _Refusal(Code.NO_ORIGINAL, "the sale was paid with another card"), None
-        if self._ledger.refunded(sale.key) + request.amount_minor > sale.amount_minor:
-            return _Refusal(Code.WRONG_AMOUNT, "refunds would exceed the sale"), None
-        return None, sale.key
+    def _grant_payment(self, request: Request, card: SimulatedCard) -> _Grant | Refusal:
+        asked = request.amount_minor
+        left = self._issuer.available(card)
+        if request.ruling.approves:
+            return _Grant(card, left if request.kind is Kind.BALANCE else asked)
+        code = self._issuer.check(card, request.message, request.keys.pin, request.at)
+        if code != Code.APPROVED:
+            return Refusal(code, "the issuer declines")
+        if request.kind is Kind.BALANCE:
+            return _Grant(card, left)
+        if asked > left and not (request.takes_part and card.pays_in_part and left > 0):
+            return Refusal(Code.NOT_ENOUGH_MONEY, "the issuer declines")
+        amount = min(asked, left)
+        if request.takes_part and request.granted_minor:
+            amount = min(amount, request.granted_minor)
+        return _Grant(card, amount, code=Code.APPROVED if amount == asked else Code.APPROVED_IN_PART)
 
-    def _find_original(self, request: Request) -> Booked | None:
-        part = self._originals.get
-        named = request.message[61]
-        batch, stan, date = (part(named, key) or "" for key in ("61.1", "61.2", "61.3"))
-        rrn = request.message[37]
-        own = Key(request.key.terminal, batch, stan)
-        sale = self._ledger.find(own) if rrn == NO_RRN else self._ledger.find_rrn(rrn)
-        if sale is None or sale.merchant != request.merchant or sale.key[1:] != (batch, stan):
-            return None
-        return sale if date in {NO_DATE, "", sale.date} else None
+    def _grant_refund(self, request: Request, card: SimulatedCard) -> _Grant | Refusal:
+        sale = find_original(self._ledger, self._originals, request)
+        refusal = standing_sale(sale, card)
+        if sale is None or refusal is not None:
+            return refusal or Refusal(Code.NO_ORIGINAL, "")
+        return refund_refusal(self._ledger, request, sale) or _Grant(card, request.amount_minor, sale)
 
-    def _book(
-        self, request: Request, card: SimulatedCard | None, original: Key | None, refusal: _Refusal | None
-    ) -> Decision:
-        """File the decision; move the money when nothing speaks against it."""
-        approved = refusal is None and card is not None
-        rrn = self.next_rrn(request.at)
+    def _grant_void(self, request: Request, presented: SimulatedCard | Code) -> _Grant | Refusal:
+        if isinstance(presented, Code) and (2 in request.message or 35 in request.message):  # noqa: PLR2004 - fields
+            return Refusal(presented, "the card is none that this issuer knows")
+        sale = find_original(self._ledger, self._originals, request)
+        refusal = standing_sale(sale, None if isinstance(presented, Code) else presented)
+        card = self._issuer.named(sale.card) if sale is not None else None
+        if sale is None or card is None or refusal is not None:
+            return refusal or Refusal(Code.NO_ORIGINAL, "the sale's card is not this issuer's")
+        return void_refusal(self._ledger, request, sale) or _Grant(card, request.amount_minor, sale)
+
+    def _book(self, request: Request, presented: SimulatedCard | None, outcome: _Grant | Refusal) -> Decision:
+        """File the decision; move the money when it is granted."""
+        grant = outcome if isinstance(outcome, _Grant) else None
+        card = grant.card if grant is not None else presented
+        rrn = self._ledger.next_rrn(request.at)
         booked = Booked(
             key=request.key,
             kind=request.kind,
             merchant=request.merchant,
             card=card.name if card is not None else "",
-            amount_minor=request.amount_minor,
+            amount_minor=grant.amount_minor if grant is not None else request.amount_minor,
             rrn=rrn,
             date=request.at.strftime("%m%d"),
-            code=str(refusal.code if refusal is not None else Code.APPROVED),
-            standing=Standing.APPROVED if approved else Standing.DECLINED,
-            auth_code=f"{self._serial % AUTH_CODES:06d}" if approved and request.kind is Kind.SALE else "",
-            original=original,
+            code=str(outcome.code),
+            standing=Standing.APPROVED if grant is not None else Standing.DECLINED,
+            auth_code=_auth_code(request, grant, rrn),
+            original=grant.original.key if grant is not None and grant.original is not None else None,
+            requested_minor=request.amount_minor if outcome.code == Code.APPROVED_IN_PART else None,
         )
         self._ledger.record(booked)
+        moved = 0
+        if grant is not None:
+            entry = effect(booked, booked.kind)
+            self._ledger.post(entry)
+            moved = entry.moved()
         return Decision(
             code=booked.code,
-            what=What.APPROVED if approved else What.DECLINED,
-            note=refusal.note if refusal is not None else "",
+            what=What.APPROVED if grant is not None else What.DECLINED,
+            note=_note(outcome),
             rrn=rrn,
             auth_code=booked.auth_code,
             card=card,
-            effect_minor=self._move(booked, request.kind) if approved else 0,
-            sealed_with=request.keys.mac if approved else None,
+            effect_minor=moved,
+            sealed_with=request.keys.mac if grant is not None else None,
+            extra={4: f"{booked.amount_minor:012d}"} if booked.requested_minor is not None else None,
         )
 
-    def _move(self, booked: Booked, kind: Kind) -> int:
-        """Post what a transaction, or its reversal, moves; returns what came to the merchant."""
-        source, target = card_account(booked.card), merchant_account(booked.merchant)
-        if kind is not Kind.SALE:
-            source, target = target, source
-        entry = transfer(source, target, booked.amount_minor, key=booked.key, kind=kind)
-        self._ledger.post(entry)
-        return entry.moved()
-
-    def _reverse(self, request: Request) -> Decision:
-        original = self._ledger.find(request.key)
-        if original is None and self._remembers:
-            self._reversed_unseen.add(request.key)
-        if original is None:
-            return self._ended(request, Code.NO_ORIGINAL, What.REVERSED_UNSEEN, "nothing under this STAN")
-        if original.standing is Standing.DECLINED:
-            return self._ended(request, Code.NO_ORIGINAL, What.DECLINED, "the original was declined")
-        refusal = self._reversal_refusal(request, original)
-        if refusal is not None:
-            return self._ended(request, refusal.code, What.DECLINED, refusal.note)
-        again = original.standing is Standing.REVERSED
-        if not again:
-            self._ledger.mark_reversed(original.key)
+    def _tell_balance(self, request: Request, presented: SimulatedCard | None, outcome: _Grant | Refusal) -> Decision:
+        if isinstance(outcome, Refusal):
+            return Decision(code=outcome.code, what=What.DECLINED, note=outcome.note, card=presented)
+        sign = "C" if outcome.amount_minor >= 0 else "D"
+        amount = f"{SAVINGS_AVAILABLE}{CNY.numeric}{sign}{abs(outcome.amount_minor):012d}"
         return Decision(
-            code=Code.APPROVED,
-            what=What.REVERSED_BEFORE if again else What.REVERSED,
-            note="came again" if again else "",
-            rrn=original.rrn,
-            card=self._issuer.named(original.card),
-            effect_minor=0 if again else self._move(original, Kind.REVERSAL),
+            code=outcome.code,
+            what=What.APPROVED,
+            rrn=self._ledger.next_rrn(request.at),
+            card=outcome.card,
             sealed_with=request.keys.mac,
+            extra={54: amount},
         )
 
-    def _reversal_refusal(self, request: Request, original: Booked) -> _Refusal | None:
-        if original.kind is not Kind.SALE or self._ledger.refunded(original.key):
-            return _Refusal(Code.INVALID_TRANSACTION, "it is a refund, or has been refunded")
-        if original.amount_minor != request.amount_minor:
-            return _Refusal(Code.WRONG_AMOUNT, "the original has another amount")
-        card = self._issuer.named(original.card)
-        if card is not None and request.message.get(2, card.pan.reveal()) != card.pan.reveal():
-            return _Refusal(Code.UNKNOWN_CARD, "the original was paid with another card")
-        return None
 
-    def _ended(self, request: Request, code: str, what: What, note: str) -> Decision:
-        return Decision(code=code, what=what, note=note, rrn=self.next_rrn(request.at), sealed_with=request.keys.mac)
+def _note(outcome: _Grant | Refusal) -> str:
+    if isinstance(outcome, Refusal):
+        return outcome.note
+    return "approved in part" if outcome.code == Code.APPROVED_IN_PART else ""
 
-    def next_rrn(self, at: datetime) -> str:
-        """Return the next reference number of the host, field 37: month, day, and a count."""
-        self._serial += 1
-        return f"{at:%m%d}{self._serial:08d}"
+
+def _auth_code(request: Request, grant: _Grant | None, rrn: str) -> str:
+    """Return field 38: a sale gets one of its own, a void repeats its sale's, a refund has none."""
+    if grant is None or request.kind is Kind.REFUND:
+        return ""
+    return grant.original.auth_code if grant.original is not None else f"{int(rrn[4:]) % AUTH_CODES:06d}"

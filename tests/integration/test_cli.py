@@ -44,10 +44,10 @@ def test_json_mirrors_the_outcome(shop: Shop) -> None:
     approved = shop.run("sale", "12.34", "--json").json()
     assert set(approved) == {
         *("schema", "outcome", "kind", "stan", "batch", "amount", "card", "code"),
-        *("rrn", "auth_code", "host_date", "at"),
+        *("rrn", "auth_code", "host_date", "at", "requested", "balance"),
     }
     assert (approved["outcome"], approved["kind"], approved["stan"]) == ("approved", "sale", "000002")
-    assert approved["amount"] == {"minor": 1234, "currency": "CNY", "text": "12.34"}
+    assert approved["amount"] == approved["requested"] == {"minor": 1234, "currency": "CNY", "text": "12.34"}
     assert approved["card"] == "622999******0012"
     assert approved["code"]["code"] == "00"
     declined = shop.run("sale", "9.51", "--json")

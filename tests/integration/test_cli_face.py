@@ -18,6 +18,18 @@ from tests.support.commands import (
 )
 
 COMMANDS = [name for names in HEADINGS.values() for name in names]
+SUB_COMMANDS = ["acquirer cards", "config show", "config check", "journal list", "journal verify", "journal export"]
+COMMANDS_MAX = 32
+REGISTER = {
+    "Start": "demo init config acquirer",
+    "Trade": "sale void refund balance adjust preauth settle",
+    "Session": "sign-on sign-off echo session",
+    "Look": "status health explain journal",
+    "Merchant": "deposit points reconcile fleet",
+    "Traffic": "decode capture doctor dialect",
+    "Run": "serve acquirer swarm prove",
+}
+"""Every command that is there or planned, under its heading; nothing else is added without making room for it."""
 
 
 def test_colour_is_for_terminals_that_want_it(empty: Shop) -> None:
@@ -26,7 +38,7 @@ def test_colour_is_for_terminals_that_want_it(empty: Shop) -> None:
     assert "\x1b" not in empty.run("acquirer", "cards").out
 
 
-@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS), ["acquirer", "cards"]])
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS), *map(str.split, SUB_COMMANDS)])
 def test_every_help_has_an_example(empty: Shop, command: list[str]) -> None:
     done = empty.run(*command, "--help")
     assert (done.code, done.err) == (0, "")
@@ -44,6 +56,19 @@ def test_help_stands_under_the_headings_in_their_order(empty: Shop) -> None:
     for name in COMMANDS:
         assert re.search(rf"^  {name} ", out, re.MULTILINE)
     assert list(HEADINGS) == ["Start", "Trade", "Session", "Look", "Merchant", "Traffic", "Run"]
+
+
+def test_the_commands_are_few_and_stand_where_the_register_has_them() -> None:
+    assert len(COMMANDS) == len(set(COMMANDS))
+    planned = {heading: names.split() for heading, names in REGISTER.items()}
+    assert len({name for names in planned.values() for name in names}) <= COMMANDS_MAX
+    assert [name for heading, names in HEADINGS.items() for name in names if name not in planned[heading]] == []
+
+
+def test_an_option_before_a_sub_command_is_refused_and_not_ignored(empty: Shop) -> None:
+    misplaced = empty.run("acquirer", "--json", "cards")
+    assert (misplaced.code, misplaced.out) == (2, "")
+    assert "--json belongs behind the sub-command: cards" in misplaced.error()
 
 
 def test_the_version_is_told(empty: Shop) -> None:

@@ -32,7 +32,9 @@ _BLOCK = re.compile(
 _EXIT = re.compile(r"\s+# exit (\d+)$")
 _TARGET = re.compile(r"^([a-z-]+):", re.MULTILINE)
 # What a page may tell its reader to type besides our own command.
-_KNOWN: Final = frozenset({".", "cat", "cd", "curl", "git", "make", "pip", "python", "python3", "sudo", "systemctl"})
+_KNOWN: Final = frozenset(
+    {".", "cat", "cd", "curl", "git", "make", "pip", "python", "python3", "sudo", "systemctl", "tshark", "xxd"}
+)
 _STEP_S: Final = 60
 
 

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from pos_engine.clock import Instant, ManualClock
 from pos_engine.dialects.base import Kind
 from pos_engine.dialects.unionpay import UNIONPAY
+from pos_engine.flow.checks import Order
 from pos_engine.flow.drive import Finished, drive
 from pos_engine.flow.effects import (
     Answered,
     Ask,
+    Authorise,
+    Authorised,
     CheckKeys,
     Done,
     Effect,
@@ -27,7 +30,6 @@ from pos_engine.flow.effects import (
     TakeCard,
 )
 from pos_engine.flow.profile import Profile
-from pos_engine.flow.requests import Order
 from pos_engine.journal.memory import MemoryJournal
 from pos_engine.values import Amount, Card, Identity
 from pos_engine.wire.message import Message
@@ -82,18 +84,22 @@ def unsent(_request: Message, now: Instant) -> Happening:
 class Script:
     """Answers each request with the next reply of a script, and keeps every effect."""
 
-    def __init__(self, *replies: Reply, journal: MemoryJournal | None = None, keys_good: bool = True) -> None:
+    def __init__(
+        self, *replies: Reply, journal: MemoryJournal | None = None, keys_good: bool = True, profile: Profile = PROFILE
+    ) -> None:
         self.replies = list(replies)
         self.journal = journal or MemoryJournal(UNIONPAY.spec)
         self.clock = ManualClock()
         self.effects: list[Effect] = []
         self.keys_good = keys_good
+        self.profile = profile
+        self.supervisor_allows = True
         self.card = Card.stripe(TRACK)
         self._request: Message | None = None
 
     def run(self, order: Order | None) -> Finished:
         """Drive an order, or only what is due."""
-        driver = drive(order, self.journal, PROFILE, self.clock.now())
+        driver = drive(order, self.journal, self.profile, self.clock.now())
         try:
             effect = next(driver)
             while True:
@@ -121,6 +127,8 @@ class Script:
                 return KeysChecked(
                     now, self.keys_good, "" if self.keys_good else "the check value of the MAC key does not match"
                 )
+            case Ask(Authorise()):
+                return Authorised(now, self.supervisor_allows)
             case Emit():
                 pass
         return Done(now)

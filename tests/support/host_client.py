@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import socket
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
     from pos_engine.crypto.des import BlockCipher
     from pos_engine.values import KeyBytes
+    from simulators.acquirer import Enrolled
     from simulators.cards import SimulatedCard
+    from simulators.ledger import Ledger
 
 TID = "T0000001"
 MID = "M00000000000001"
@@ -45,6 +48,7 @@ class HostClient:
         self.batch = "000001"
         self.pin_key: KeyBytes | None = None
         self.mac_key: BlockCipher | None = None
+        self.tmk = terminal_master_key(tid)
         self._stan = 0
 
     def next_stan(self) -> str:
@@ -54,16 +58,54 @@ class HostClient:
 
     def sign_on(self) -> Message:
         """Sign on, and take keys and batch when they are offered."""
-        row = UNIONPAY.kinds[Kind.SIGN_ON]
-        answer = self.send(Message(row.mti, UNIONPAY.compose(self._draft(row.kind, self.next_stan()))), sealed=False)
+        answer = self.send(self.signing_on(), sealed=False)
         assert answer is not None
+        self.take(answer)
+        return answer
+
+    def signing_on(self) -> Message:
+        """Compose a sign-on."""
+        return self._management(Kind.SIGN_ON)
+
+    def take(self, answer: Message) -> None:
+        """Take keys and batch of a sign-on's answer, when they are offered."""
         if 62 in answer:
             keys = {key.usage: key for key in UNIONPAY.read_keys(answer)}
-            tmk = terminal_master_key(self.identity.terminal)
-            self.pin_key = unwrap(tmk, keys[KeyUsage.PIN])
-            self.mac_key = des.BlockCipher(unwrap(tmk, keys[KeyUsage.MAC]))
+            self.pin_key = unwrap(self.tmk, keys[KeyUsage.PIN])
+            self.mac_key = des.BlockCipher(unwrap(self.tmk, keys[KeyUsage.MAC]))
             self.batch = UNIONPAY.read_batch(answer) or self.batch
-        return answer
+
+    def sign_off(self) -> Message:
+        """Compose a sign-off."""
+        return self._management(Kind.SIGN_OFF)
+
+    def echo(self) -> Message:
+        """Compose an echo test."""
+        return self._management(Kind.ECHO)
+
+    def status(self, report: str = "011021") -> Message:
+        """Compose a status upload."""
+        return self._management(Kind.STATUS, report)
+
+    def balance(self, card: SimulatedCard = EVERYDAY, *, pin: str | None = PIN, stan: str | None = None) -> Message:
+        """Compose a balance inquiry."""
+        block = self.pin_block(pin, card)
+        draft = self._draft(Kind.BALANCE, stan or self.next_stan(), None, card.card, pin_block=block)
+        return Message("0200", UNIONPAY.compose(draft))
+
+    def void(
+        self,
+        amount_minor: int,
+        original: OriginalRef,
+        card: SimulatedCard | None = EVERYDAY,
+        *,
+        stan: str | None = None,
+    ) -> Message:
+        """Compose a sale void; without a card, field 22 says that nothing was read."""
+        presented = card.card if card is not None else None
+        draft = self._draft(Kind.VOID, stan or self.next_stan(), amount_minor, presented, original=original)
+        fields = UNIONPAY.compose(draft)
+        return Message("0200", {22: "002"} | fields)
 
     def sale(
         self,
@@ -73,12 +115,13 @@ class HostClient:
         pin: str | None = PIN,
         stan: str | None = None,
         keyed: bool = False,
+        partial: bool = False,
     ) -> Message:
-        """Compose a sale."""
+        """Compose a sale; `partial` says that a part will do."""
         presented = Card.keyed(card.pan.reveal(), card.expiry) if keyed else card.card
-        draft = self._draft(
-            Kind.SALE, stan or self.next_stan(), amount_minor, presented, pin_block=self.pin_block(pin, card)
-        )
+        block = self.pin_block(pin, card)
+        draft = self._draft(Kind.SALE, stan or self.next_stan(), amount_minor, presented, pin_block=block)
+        draft = dataclasses.replace(draft, allows_partial=partial)
         return Message("0200", UNIONPAY.compose(draft))
 
     def refund(
@@ -116,8 +159,10 @@ class HostClient:
     def send_bytes(self, payload: bytes) -> Packet | None:
         """Send bytes and return the answer taken apart."""
         data = self._exchange(payload)
-        if data is None:
-            return None
+        return None if data is None else self.read(data)
+
+    def read(self, data: bytes) -> Packet:
+        """Take an answer apart."""
         packet = unpack(UNIONPAY, data)
         assert (packet.tpdu, packet.header) == (TPDU.swapped(), HEADER)
         return packet
@@ -135,12 +180,17 @@ class HostClient:
         return bytes.fromhex(packet.message.get(64, "")) == self._mac(packet.mac_input())
 
     def original(self, request: Message, answer: Message) -> OriginalRef:
-        """Name an approved sale, for a refund."""
+        """Name an approved sale, for a refund or a void."""
         return OriginalRef(self.batch, request[11], answer[13], answer[37])
 
     def _mac(self, covered: bytes) -> bytes:
         assert self.mac_key is not None
         return mac.compute("unionpay-ecb", self.mac_key, covered)
+
+    def _management(self, kind: Kind, report: str = "") -> Message:
+        row = UNIONPAY.kinds[kind]
+        draft = self._draft(kind, self.next_stan() if row.numbered else "")
+        return Message(row.mti, UNIONPAY.compose(dataclasses.replace(draft, report=report)))
 
     def _draft(
         self,
@@ -179,10 +229,23 @@ def counting_entropy() -> Callable[[int], bytes]:
 class Bench:
     """A host without a link: what a client sends is handled at once, and every reply is kept."""
 
-    def __init__(self, *, cards: Iterable[SimulatedCard] = tuple(CARDS.values()), remembers: bool = True) -> None:
-        """Start with a new host."""
+    def __init__(
+        self,
+        *,
+        cards: Iterable[SimulatedCard] = tuple(CARDS.values()),
+        remembers: bool = True,
+        ledger: Ledger | None = None,
+        roster: Iterable[Enrolled] | None = None,
+    ) -> None:
+        """Start with a new host, on new books or on these."""
         self.clock = ManualClock()
-        self.acquirer = Acquirer(entropy=counting_entropy(), cards=cards, remembers_unknown_reversals=remembers)
+        self.acquirer = Acquirer(
+            entropy=counting_entropy(),
+            cards=cards,
+            remembers_unknown_reversals=remembers,
+            ledger=ledger,
+            roster=roster,
+        )
         self.replies: list[Reply] = []
 
     def exchange(self, payload: bytes) -> bytes | None:
@@ -213,6 +276,7 @@ class Line:
         """Connect."""
         self.socket = socket.create_connection(("127.0.0.1", port), WAIT_S)
         self._framer = LengthFramer()
+        self._arrived: list[bytes] = []
 
     def close(self) -> None:
         """Disconnect."""
@@ -220,14 +284,15 @@ class Line:
 
     def exchange(self, payload: bytes) -> bytes | None:
         """Send a payload and wait for the answer; `None` when the host closes instead."""
-        self.socket.sendall(self._framer.send(payload))
+        self.send(payload)
         return self.receive()
+
+    def send(self, payload: bytes) -> None:
+        """Send a payload."""
+        self.socket.sendall(self._framer.send(payload))
 
     def receive(self) -> bytes | None:
         """Wait for one payload; `None` at the end of the connection."""
-        while data := self.socket.recv(4096):
-            frames = self._framer.receive(data, 0.0).frames
-            if frames:
-                (frame,) = frames
-                return frame
-        return None
+        while not self._arrived and (data := self.socket.recv(4096)):
+            self._arrived += self._framer.receive(data, 0.0).frames
+        return self._arrived.pop(0) if self._arrived else None

@@ -91,8 +91,8 @@ def differences(records: list[Record], ledger: Ledger) -> list[str]:
     """Compare, STAN by STAN, what the terminal believes was moved with what the host has booked."""
     believed: dict[tuple[str, str], int] = {}
     for record in records:
-        if record.kind in {Kind.SALE, Kind.REFUND} and record.state is State.APPROVED and record.amount is not None:
-            sign = 1 if record.kind is Kind.SALE else -1
+        sign = {Kind.SALE: 1, Kind.VOID: -1, Kind.REFUND: -1}.get(record.kind)
+        if sign is not None and record.state is State.APPROVED and record.amount is not None:
             believed[record.batch, record.stan] = sign * record.amount.minor
     booked = {
         (batch, stan): ledger.effects_of(IDENTITY.terminal, batch, stan)

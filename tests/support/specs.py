@@ -11,7 +11,7 @@ from pos_engine.dialects.unionpay.fields import SPEC as UNIONPAY
 from pos_engine.values import Text
 from pos_engine.wire.field import Content, Encoding, FieldSpec, Justify, Length
 from pos_engine.wire.message import Message
-from pos_engine.wire.spec import MessageSpec, table
+from pos_engine.wire.spec import MessageSpec, combine, table
 
 
 def field(
@@ -64,6 +64,17 @@ ODD: Final = MessageSpec(
         field(129, Content.B, Length(300, 3), Encoding.BINARY, Encoding.BINARY),
         field(192, Content.ANS, Length(9, 1), Encoding.ASCII, Encoding.BCD),
     ),
+    # Every set of its elements that has a 2 or a 3, so that all neighbourhoods and all three bitmaps occur.
+    catalogue=combine(
+        [frozenset({2}), frozenset({3}), frozenset({2, 3})],
+        *((frozenset(), frozenset({number})) for number in (7, 37, 43, 60)),
+        *((frozenset(), frozenset({number})) for number in (64, 129, 192)),
+    )
+    | combine(
+        [frozenset({37, 70}), frozenset({43, 70, 129})],
+        *((frozenset(), frozenset({number})) for number in (2, 60, 192)),
+    )
+    | {frozenset()},
 )
 
 ALL: Final = (UNIONPAY, ASCII, ODD)

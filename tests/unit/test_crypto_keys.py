@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pos_engine.crypto import des, keys, mac
+from pos_engine.crypto import des, keys, mac, sm4
+from pos_engine.crypto.cipher import Algorithm
 from pos_engine.crypto.keys import KeyUsage, WrappedKey
 from pos_engine.errors import KeyFault, UsageError
 from pos_engine.values import KeyBytes
@@ -40,7 +41,7 @@ def test_a_sign_on_answer_leads_from_the_master_key_to_the_published_mac() -> No
     assert keys.check_value(pik).hex().upper() == vector.expected["pik_check"]
     assert keys.check_value(mak).hex().upper() == vector.expected["mak_check"]
     sale = known.by_id("mac_qr_sale")
-    field64 = mac.unionpay_ecb(mak, bytes.fromhex(sale.input["mab"]))
+    field64 = mac.generate("unionpay-ecb", mak, bytes.fromhex(sale.input["mab"]))
     assert field64 == b"E5805ECB"
     assert field64.hex().upper() == sale.expected["f64_hex"]
 
@@ -67,14 +68,21 @@ def test_every_published_vector_has_a_test() -> None:
     tested = {
         "check_value",
         "des_blocks",
+        "mac_3des-cmac",
+        "mac_aes-cmac",
+        "mac_sm4-xor",
         "mac_unionpay_ecb",
         "mac_x9.19",
         "pin_block",
+        "pin_block_sm4",
         "sign_on_keys_24",
         "sign_on_keys_40",
+        "sm4_blocks",
+        "sm4_check_value",
+        "sm4_million_blocks",
+        "track_encryption",
     }
-    waiting = {"sm4_check_value", "track_encryption"}
-    assert {vector.kind for vector in known.ALL} == tested | waiting
+    assert {vector.kind for vector in known.ALL} == tested
 
 
 @pytest.mark.parametrize("usage", KeyUsage)
@@ -150,3 +158,68 @@ def test_three_bytes_are_shown_and_the_cryptogram_is_not() -> None:
     wrapped = WrappedKey(KeyUsage.MAC, bytes(range(16)), bytes.fromhex("B8F616DC"))
     assert repr(wrapped) == str(wrapped) == "WrappedKey(MAC, B8F616)"
     assert keys.show(bytes.fromhex("14AE01BB")) == "14AE01"
+
+
+@pytest.mark.parametrize("vector", known.of_kind("sm4_check_value"), ids=str)
+def test_an_sm4_working_key_is_the_published_one(vector: known.Vector) -> None:
+    tmk, clear = key_of(vector.input["tmk"]), key_of(vector.expected["key_clear"])
+    check = bytes.fromhex(vector.expected["check_value_8"])
+    wrapped = WrappedKey(KeyUsage.PIN, bytes.fromhex(vector.input["key_enc"]), check, Algorithm.SM4)
+    assert keys.unwrap(tmk, wrapped) == clear
+    assert keys.wrap(tmk, clear, KeyUsage.PIN, algorithm=Algorithm.SM4) == wrapped
+    assert keys.check_value(clear, Algorithm.SM4) == check
+    assert keys.check_value(clear, Algorithm.SM4, size=4) == check[:4]
+
+
+@pytest.mark.parametrize("usage", KeyUsage)
+@pytest.mark.parametrize("size", [3, 4, 8])
+def test_what_is_wrapped_with_sm4_unwraps_whatever_the_check_value_s_size(usage: KeyUsage, size: int) -> None:
+    wrapped = keys.wrap(TMK, DOUBLE, usage, algorithm=Algorithm.SM4, check_size=size)
+    assert wrapped.check_value == sm4.encrypt_ecb(DOUBLE, bytes(16))[:size]
+    assert keys.unwrap(TMK, wrapped) == DOUBLE
+    wrong = bytearray(wrapped.check_value)
+    wrong[-1] ^= 1
+    with pytest.raises(KeyFault, match=usage.value):
+        keys.unwrap(TMK, WrappedKey(usage, wrapped.cryptogram, bytes(wrong), Algorithm.SM4))
+
+
+def test_an_sm4_mac_key_never_fills_half_its_field() -> None:
+    half = keys.wrap(TMK, SINGLE, KeyUsage.MAC)
+    with pytest.raises(KeyFault, match="check value"):
+        keys.unwrap(TMK, WrappedKey(KeyUsage.MAC, half.cryptogram + bytes(8), half.check_value, Algorithm.SM4))
+
+
+def test_a_key_is_not_taken_for_one_of_another_cipher() -> None:
+    for one, other in ((Algorithm.TDES, Algorithm.SM4), (Algorithm.SM4, Algorithm.TDES)):
+        wrapped = keys.wrap(TMK, DOUBLE, KeyUsage.PIN, algorithm=one)
+        with pytest.raises(KeyFault, match="check value"):
+            keys.unwrap(TMK, WrappedKey(KeyUsage.PIN, wrapped.cryptogram, wrapped.check_value, other))
+
+
+@pytest.mark.parametrize("size", [8, 24])
+def test_sm4_keys_and_cryptograms_have_16_bytes(size: int) -> None:
+    with pytest.raises(UsageError, match="16 bytes"):
+        WrappedKey(KeyUsage.PIN, bytes(size), bytes(8), Algorithm.SM4)
+    with pytest.raises(KeyFault, match="16 bytes"):
+        keys.wrap(TMK, KeyBytes(bytes(size)), KeyUsage.PIN, algorithm=Algorithm.SM4)
+    with pytest.raises(KeyFault, match="16 bytes"):
+        keys.wrap(KeyBytes(bytes(size)), DOUBLE, KeyUsage.PIN, algorithm=Algorithm.SM4)
+
+
+@pytest.mark.parametrize("size", [0, 2, 9, 16, -1])
+def test_a_check_value_is_never_made_too_short_or_too_long(size: int) -> None:
+    for algorithm in keys.CHECK_VALUE_SIZES:
+        with pytest.raises(UsageError, match="3 to 8"):
+            keys.check_value(DOUBLE, algorithm, size=size)
+
+
+def test_no_layout_wraps_keys_with_aes() -> None:
+    with pytest.raises(UsageError, match="aes"):
+        WrappedKey(KeyUsage.PIN, bytes(16), bytes(4), Algorithm.AES)
+    with pytest.raises(UsageError, match="aes"):
+        keys.check_value(DOUBLE, Algorithm.AES)
+
+
+def test_a_wrapped_key_says_when_it_is_not_for_3des() -> None:
+    wrapped = keys.wrap(TMK, DOUBLE, KeyUsage.PIN, algorithm=Algorithm.SM4)
+    assert repr(wrapped) == f"WrappedKey(PIN, sm4, {wrapped.check_value.hex().upper()[:6]})"

@@ -8,10 +8,10 @@ import pytest
 from pos_engine import limits
 from pos_engine.dialects.base import Kind, OriginalRef
 from pos_engine.errors import UsageError
+from pos_engine.flow.checks import Order
 from pos_engine.flow.effects import Answered, Emit, Happening, MacState, Save, Send, Unreadable
 from pos_engine.flow.outcomes import Approved, Declined, InDoubt, outcome_of
 from pos_engine.flow.plan import DutyKind, expendable, owed, plan
-from pos_engine.flow.requests import Order
 from pos_engine.journal.record import State
 from pos_engine.values import Amount, Card
 from tests.support.exchange import (

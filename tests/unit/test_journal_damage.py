@@ -164,7 +164,8 @@ EDITS: Final = {
     "a changed column": ("UPDATE current SET state = 'DECLINED' WHERE number = 4", "its index disagrees"),
     "a record missing in the index": ("DELETE FROM current WHERE number = 4", "its index disagrees"),
     "a record too many in the index": (
-        "INSERT INTO current SELECT 99, kind, state, 'x', batch, original, demanded_after, seq FROM current LIMIT 1",
+        """INSERT INTO current SELECT 99, kind, state, 'x', batch, original, demanded_after, key, day, seq
+        FROM current LIMIT 1""",
         "its index disagrees",
     ),
     "an older form in the index": ("UPDATE current SET seq = seq - 1 WHERE number = 4", "its index disagrees"),

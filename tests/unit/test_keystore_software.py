@@ -16,7 +16,7 @@ import pytest
 
 from pos_engine import limits
 from pos_engine.crypto import keys, mac
-from pos_engine.crypto.des import BlockCipher
+from pos_engine.crypto.cipher import Algorithm, BlockCipher
 from pos_engine.crypto.keys import KeyUsage, WrappedKey
 from pos_engine.errors import ConfigError, KeyFault, PosError, UsageError
 from pos_engine.keystore.base import KeyStore
@@ -32,6 +32,9 @@ TMK = KeyBytes(bytes.fromhex(SIGN_ON.input["tmk"]))
 PIK = WrappedKey(KeyUsage.PIN, FIELD62[:16], FIELD62[16:20])
 MAK = WrappedKey(KeyUsage.MAC, FIELD62[20:36], FIELD62[36:40])
 MAB = bytes.fromhex(known.by_id("mac_qr_sale").input["mab"])
+TRACK = known.by_id("track_odd_37").input["track"]
+SM4_KEY = known.by_id("sm4_working_key")
+SM4_TMK = KeyBytes(bytes.fromhex(SM4_KEY.input["tmk"]))
 
 
 @pytest.fixture(name="paths")
@@ -227,6 +230,9 @@ MALFORMED = {
     "no box": b'{"version": 1, "nonce": "000000000000000000000000"}',
     "box is no text": b'{"version": 1, "nonce": "000000000000000000000000", "box": 7}',
     "box is no hex": b'{"version": 1, "nonce": "000000000000000000000000", "box": "SECRET"}',
+    "unknown algorithm": b'{"version": 1, "algorithm": "SECRET", "nonce": "000000000000000000000000", "box": "00"}',
+    "algorithm is no text": b'{"version": 1, "algorithm": [], "nonce": "000000000000000000000000", "box": "00"}',
+    "unfit algorithm": b'{"version": 1, "algorithm": "aes", "nonce": "000000000000000000000000", "box": "00"}',
     "short nonce": b'{"version": 1, "nonce": "0000000000000000000000", "box": "00"}',
 }
 
@@ -289,13 +295,40 @@ def test_a_key_serves_its_usage_only(store: SoftwareKeyStore) -> None:
         store.mac(PIK, "unionpay-ecb", MAB)
     with pytest.raises(KeyFault, match="a MAC key cannot serve as PIN key"):
         store.pin_block(MAK, bytes(8))
+    for key in (PIK, MAK):
+        with pytest.raises(KeyFault, match=f"a {key.usage.value} cannot serve as track key"):
+            store.track(key, TRACK)
+    tdk = keys.wrap(TMK, KeyBytes(bytes(16)), KeyUsage.TRACK)
+    with pytest.raises(KeyFault, match="a track key cannot serve as MAC key"):
+        store.mac(tdk, "unionpay-ecb", MAB)
+    with pytest.raises(KeyFault, match="a track key cannot serve as PIN key"):
+        store.pin_block(tdk, bytes(8))
+
+
+@pytest.mark.parametrize("vector", known.of_kind("track_encryption"), ids=str)
+def test_tracks_are_encrypted_under_the_track_key(store: SoftwareKeyStore, vector: known.Vector) -> None:
+    tdk = keys.wrap(TMK, KeyBytes(bytes.fromhex(vector.input["tdk"])), KeyUsage.TRACK)
+    assert store.track(tdk, vector.input["track"]) == vector.expected["track_enc"]
+
+
+@pytest.mark.parametrize("algorithm", ["unionpay-ecb", "x9.9", "x9.19"])
+def test_every_algorithm_of_a_single_length_key_works_through_the_store(
+    store: SoftwareKeyStore, algorithm: str
+) -> None:
+    clear = keys.unwrap(TMK, MAK)
+    for data in (MAB, b"", b"0200"):
+        assert store.mac(MAK, algorithm, data) == mac.generate(algorithm, clear, data)
 
 
 @pytest.mark.parametrize("algorithm", sorted(mac.ALGORITHMS))
-def test_every_algorithm_works_through_the_store(store: SoftwareKeyStore, algorithm: str) -> None:
-    clear = keys.unwrap(TMK, MAK)
-    for data in (MAB, b"", b"0200"):
-        assert store.mac(MAK, algorithm, data) == mac.ALGORITHMS[algorithm](clear, data)
+def test_a_key_for_3des_serves_the_algorithms_of_3des_only(store: SoftwareKeyStore, algorithm: str) -> None:
+    clear = KeyBytes(bytes(range(16)))
+    wrapped = keys.wrap(TMK, clear, KeyUsage.MAC)
+    if mac.ALGORITHMS[algorithm].cipher is Algorithm.TDES:
+        assert store.mac(wrapped, algorithm, MAB) == mac.generate(algorithm, clear, MAB)
+    else:
+        with pytest.raises(KeyFault, match="not for 3des"):
+            store.mac(wrapped, algorithm, MAB)
 
 
 def test_an_unknown_algorithm_is_refused(store: SoftwareKeyStore) -> None:
@@ -308,7 +341,7 @@ def test_keys_that_take_turns_each_give_their_own_mac(store: SoftwareKeyStore) -
     replaced = keys.wrap(TMK, other, KeyUsage.MAC)
     for _ in range(3):
         assert store.mac(MAK, "unionpay-ecb", MAB) == b"E5805ECB"
-        assert store.mac(replaced, "unionpay-ecb", MAB) == mac.unionpay_ecb(other, MAB)
+        assert store.mac(replaced, "unionpay-ecb", MAB) == mac.generate("unionpay-ecb", other, MAB)
 
 
 def test_a_bad_new_key_leaves_the_good_old_one_in_use(store: SoftwareKeyStore) -> None:
@@ -328,7 +361,8 @@ def test_a_replaced_key_is_dropped_at_once_and_all_are_on_close(store: SoftwareK
     for number in range(10):
         store.mac(keys.wrap(TMK, KeyBytes(bytes([number]) * 16), KeyUsage.MAC), "unionpay-ecb", MAB)
         store.pin_block(keys.wrap(TMK, KeyBytes(bytes([number]) * 16), KeyUsage.PIN), bytes(8))
-        assert usable_ciphers() == before + 2
+        store.track(keys.wrap(TMK, KeyBytes(bytes([number]) * 16), KeyUsage.TRACK), TRACK)
+        assert usable_ciphers() == before + 3
     store.close()
     assert usable_ciphers() == before
 
@@ -341,6 +375,8 @@ def test_a_closed_store_does_nothing_more(store: SoftwareKeyStore) -> None:
         store.mac(MAK, "unionpay-ecb", MAB)
     with pytest.raises(KeyFault, match="closed"):
         store.pin_block(PIK, bytes(8))
+    with pytest.raises(KeyFault, match="closed"):
+        store.track(keys.wrap(TMK, TMK, KeyUsage.TRACK), TRACK)
     with pytest.raises(KeyFault, match="closed"):
         store.check([MAK])
     with pytest.raises(KeyFault, match="closed"):
@@ -381,3 +417,65 @@ def test_opening_leaks_no_descriptor(store: SoftwareKeyStore, paths: tuple[Path,
                 SoftwareKeyStore.open(paths[0].parent, paths[1])
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.fixture(name="sm4_store")
+def new_sm4_store(paths: tuple[Path, Path]) -> SoftwareKeyStore:
+    SoftwareKeyStore.create(*paths, tmk=SM4_TMK, entropy=entropy, algorithm=Algorithm.SM4).close()
+    return SoftwareKeyStore.open(*paths)
+
+
+def test_a_store_for_sm4_unwraps_the_published_key_and_computes_with_it(sm4_store: SoftwareKeyStore) -> None:
+    cryptogram, check = bytes.fromhex(SM4_KEY.input["key_enc"]), bytes.fromhex(SM4_KEY.expected["check_value_8"])
+    pik, mak = (WrappedKey(usage, cryptogram, check, Algorithm.SM4) for usage in (KeyUsage.PIN, KeyUsage.MAC))
+    sm4_store.check([pik, mak, WrappedKey(KeyUsage.PIN, cryptogram, check[:4], Algorithm.SM4)])
+    block = known.by_id("sm4_pin_block")
+    encrypted = sm4_store.pin_block(pik, bytes.fromhex(block.expected["clear_block"]))
+    assert encrypted.reveal().hex().upper() == block.expected["encrypted_block"]
+    assert sm4_store.mac(mak, "sm4-xor", MAB) == known.by_id("sm4_xor_qr_sale").expected["f64_ascii"].encode()
+    with pytest.raises(KeyFault, match="not for sm4"):
+        sm4_store.mac(mak, "unionpay-ecb", MAB)
+    with pytest.raises(UsageError, match="16 bytes with sm4"):
+        sm4_store.pin_block(pik, bytes(8))
+
+
+def test_tracks_are_not_encrypted_with_sm4(sm4_store: SoftwareKeyStore) -> None:
+    tdk = keys.wrap(SM4_TMK, KeyBytes(bytes(16)), KeyUsage.TRACK, algorithm=Algorithm.SM4)
+    with pytest.raises(KeyFault, match="not with sm4"):
+        sm4_store.track(tdk, TRACK)
+
+
+def test_a_master_key_serves_one_cipher(sm4_store: SoftwareKeyStore, tmp_path: Path) -> None:
+    des_paths = (tmp_path / "des.keys", tmp_path / "des.wrap")
+    des_store = SoftwareKeyStore.create(*des_paths, tmk=SM4_TMK, entropy=entropy)
+    for store, other in ((sm4_store, Algorithm.TDES), (des_store, Algorithm.SM4)):
+        wrapped = keys.wrap(SM4_TMK, KeyBytes(bytes(16)), KeyUsage.MAC, algorithm=other)
+        with pytest.raises(KeyFault, match=f"a MAC key for {other.value} under a key for "):
+            store.check([wrapped])
+        with pytest.raises(KeyFault, match=f"a MAC key for {other.value} under a key for "):
+            store.mac(wrapped, "unionpay-ecb", MAB)
+
+
+def test_the_description_of_a_master_key_for_sm4_is_its_own_check_value(sm4_store: SoftwareKeyStore) -> None:
+    assert sm4_store.describe()[0][1] == keys.check_value(SM4_TMK, Algorithm.SM4)[:3].hex().upper()
+
+
+@pytest.mark.parametrize("algorithm", ["3des", None])
+def test_nobody_turns_an_sm4_master_key_into_a_3des_key(
+    sm4_store: SoftwareKeyStore, paths: tuple[Path, Path], algorithm: str | None
+) -> None:
+    sm4_store.close()
+    content = json.loads(paths[0].read_text())
+    assert content.pop("algorithm") == "sm4"
+    paths[0].write_text(json.dumps(content | ({"algorithm": algorithm} if algorithm else {})))
+    with pytest.raises(KeyFault, match="does not open it"):
+        SoftwareKeyStore.open(*paths)
+
+
+@pytest.mark.parametrize(("algorithm", "size"), [(Algorithm.SM4, 8), (Algorithm.SM4, 24), (Algorithm.AES, 16)])
+def test_a_master_key_its_cipher_cannot_have_is_refused(
+    paths: tuple[Path, Path], algorithm: Algorithm, size: int
+) -> None:
+    with pytest.raises(UsageError):
+        SoftwareKeyStore.create(*paths, tmk=KeyBytes(bytes(size)), entropy=entropy, algorithm=algorithm)
+    assert list(paths[0].parent.iterdir()) == []

@@ -162,7 +162,7 @@ def test_an_amount_can_ask_for_a_decline(amount: int, code: str) -> None:
     assert answer[39] == code
     assert 64 not in answer
     assert bench.charged() == 0
-    assert bench.replies[-1].event.trigger == amount % 1000
+    assert bench.replies[-1].event.rule == str(amount % 1000)
 
 
 @pytest.mark.parametrize(
@@ -204,8 +204,11 @@ def test_no_scenario_is_played_on_a_request_that_is_refused() -> None:
 @pytest.mark.parametrize(
     ("message", "code"),
     [
-        (Message("0200", {3: "310000", 11: "000001", 41: TID}), "40"),
-        (Message("0820", {41: TID, 42: MID, 60: "00000001301"}), "40"),
+        (Message("0100", {3: "030000", 11: "000001", 41: TID}), "40"),
+        (Message("0820", {41: TID, 42: MID, 60: "00000001999"}), "40"),
+        (Message("0200", {3: "310000", 11: "000001", 41: TID}), "30"),
+        (Message("0820", {41: TID, 60: "00000001301"}), "30"),
+        (Message("0820", {41: TID, 42: MID, 60: "00000001362"}), "30"),
         (Message("1200", {11: "000001"}), "40"),
         (Message("0200", {3: "000000", 11: "000001", 41: TID}), "30"),
         (Message("0400", {11: "000001"}), "30"),
@@ -278,8 +281,8 @@ def test_an_event_is_one_line_of_json_without_anything_secret() -> None:
         "effect_minor": 0,
         "card": "622999******0012",
         "rrn": event.rrn,
-        "trigger": 951,
-        "note": "the amount asks for it",
+        "rule": "951",
+        "note": "the scenario asks for it",
     }
     everything = told + "".join(map(repr, bench.replies)) + repr(bench.acquirer.ledger.transactions)
     assert client.pin_key is not None

@@ -48,14 +48,20 @@ def test_a_sale_is_booked_and_answered_in_full(keyed: bool) -> None:  # noqa: FB
 def test_an_approval_has_every_element_that_the_dialect_demands_of_it(kind: Kind) -> None:
     client = Bench().client()
     sign_on = client.sign_on()
-    sale = client.sale(1_000)
-    sold = client.send(sale)
+    sale, voided = client.sale(1_000), client.sale(2_000)
+    sold, again = client.send(sale), client.send(voided)
     assert sold is not None
+    assert again is not None
     answers = {
         Kind.SIGN_ON: sign_on,
+        Kind.ECHO: client.send(client.echo(), sealed=False),
+        Kind.STATUS: client.send(client.status(), sealed=False),
+        Kind.BALANCE: client.send(client.balance()),
         Kind.SALE: sold,
+        Kind.VOID: client.send(client.void(2_000, client.original(voided, again))),
         Kind.REFUND: client.send(client.refund(1, client.original(sale, sold))),
         Kind.REVERSAL: client.send(client.reversal(client.sale(5))),
+        Kind.SIGN_OFF: client.send(client.sign_off(), sealed=False),
     }
     answer = answers[kind]
     assert answer is not None

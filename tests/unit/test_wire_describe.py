@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 from pos_engine.dialects.unionpay.fields import FIELD_60, FIELD_61
 from pos_engine.dialects.unionpay.fields import SPEC as UNIONPAY
 from pos_engine.wire import describe
+from pos_engine.wire.composite import by_columns
 from pos_engine.wire.describe import Row, shown
 from pos_engine.wire.field import Sensitivity
 from pos_engine.wire.message import Message
 from tests.vectors.messages import SAMPLES, Sample
 
 PAN = "6229990000000004"
-LAYOUTS = {60: FIELD_60, 61: FIELD_61}
+LAYOUTS = by_columns({60: FIELD_60, 61: FIELD_61})
 CLOSED = frozenset(number for number, field in UNIONPAY.fields.items() if field.sensitivity is not Sensitivity.OPEN)
 
 
@@ -91,7 +92,7 @@ def test_a_field_that_ends_inside_a_part_shows_the_whole_ones() -> None:
 
 
 def test_a_hidden_field_with_a_layout_shows_no_parts() -> None:
-    (row,) = describe.rows(Message("0200", {48: "1" * 17}), UNIONPAY, {48: FIELD_60})
+    (row,) = describe.rows(Message("0200", {48: "1" * 17}), UNIONPAY, by_columns({48: FIELD_60}))
     assert row == Row("48", "Additional data, private", "***")
 
 

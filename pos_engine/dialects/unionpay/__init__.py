@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from pos_engine.dialects.base import Dialect, MacRule
+from pos_engine.dialects.unionpay.balance import read_balance
 from pos_engine.dialects.unionpay.codes import CODES
 from pos_engine.dialects.unionpay.compose import compose, compose_reversal
 from pos_engine.dialects.unionpay.explain import explain
-from pos_engine.dialects.unionpay.fields import FIELD_60, FIELD_61, HEADER, SPEC
+from pos_engine.dialects.unionpay.fields import HEADER, SPEC
 from pos_engine.dialects.unionpay.kinds import KINDS
+from pos_engine.dialects.unionpay.meanings import MEANINGS
+from pos_engine.dialects.unionpay.parts import LAYOUTS, parts
 from pos_engine.dialects.unionpay.sign_on import read_batch, read_keys
 from pos_engine.values import Text
 
@@ -30,13 +33,16 @@ UNIONPAY: Final = Dialect(
     kinds=KINDS,
     codes=CODES,
     mac=MacRule(field=64, algorithm="unionpay-ecb"),
-    layouts={60: FIELD_60, 61: FIELD_61},
+    layouts=LAYOUTS,
     compose=compose,
     compose_reversal=compose_reversal,
     read_keys=read_keys,
     read_batch=read_batch,
     explain=explain,
-    kept=frozenset({3, 4, 11, 12, 13, 15, 25, 32, 37, 38, 39, 41, 42, 49, 60}),
+    read_balance=read_balance,
+    parts=parts,
+    meanings=MEANINGS,
+    kept=frozenset({3, 4, 11, 12, 13, 15, 25, 32, 37, 38, 39, 41, 42, 49, 54, 60}),
     header=HEADER,
     header_default="603200320000",
     processing_request=processing_request,

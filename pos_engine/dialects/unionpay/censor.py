@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from pos_engine.dialects.unionpay.tags import TAGS
 from pos_engine.errors import DecodeError
 from pos_engine.values import mask_pan
-from pos_engine.wire.tlv import items
+from pos_engine.wire import tlv
+from pos_engine.wire.field import Sensitivity
 
 HIDDEN: Final = "***"
-
-CARD_TAGS: Final = frozenset({"56", "57", "5A", "5F20", "99", "9F0B", "9F1F", "9F20", "9F61", "9F6B"})
-"""EMV tags with a track, a card number, a name, an identity document or a PIN."""
 
 COUNT_DIGITS: Final = 2
 DETAIL_DIGITS: Final = 40
@@ -27,16 +26,22 @@ VERIFICATION_MARKS: Final = ("3930", "3931")
 
 
 def chip_data(value: str) -> str:
-    """Field 55: hide the values of tags that name a card or a person."""
-    shown = []
+    """Field 55: hide the values of tags that name a card or a person, at any depth, and of tags nobody listed."""
     try:
-        for tag, content in items(bytes.fromhex(value)):
-            size = len(content)
-            length = f"{size:02X}" if size < 0x80 else f"81{size:02X}"  # noqa: PLR2004 - the BER short form ends there
-            shown.append(tag + length + ("*" * 2 * size if tag in CARD_TAGS else content.hex().upper()))
+        items = tlv.decode(bytes.fromhex(value))
     except DecodeError:
         return HIDDEN
-    return "".join(shown)
+    return "".join(map(_item, items))
+
+
+def _item(item: tlv.Item) -> str:
+    content, whole = item.content.hex().upper(), tlv.encode((item,)).hex().upper()
+    head = whole[: len(whole) - len(content)]
+    tag = TAGS.get(item.tag)
+    if item.children and (tag is None or tag.sensitivity is Sensitivity.OPEN):
+        return head + "".join(map(_item, item.children))
+    shows = item.tag == tlv.FILLING or (tag is not None and tag.sensitivity is Sensitivity.OPEN)
+    return head + (content if shows else "*" * len(content))
 
 
 def details(value: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from pos_engine.dialects.base import Kind
 from pos_engine.dialects.unionpay.fields import FIELD_60, FIELD_61
+from pos_engine.values import CNY
 
 if TYPE_CHECKING:
     from pos_engine.dialects.base import Draft, OriginalRef
@@ -33,34 +34,42 @@ WITH_DATE: Final = 16
 
 def compose(draft: Draft) -> dict[int, str]:
     """Fill the elements of a request, the MAC excepted."""
-    fields = {11: draft.stan, 41: draft.identity.terminal, 42: draft.identity.merchant}
-    if draft.row.kind is Kind.SIGN_ON:
-        fields[60] = FIELD_60.join((draft.row.message_type, draft.batch, draft.row.network_code))
-        fields[63] = draft.operator.ljust(3)
-        return fields
-    fields |= _money(draft)
+    fields = {41: draft.identity.terminal, 42: draft.identity.merchant}
+    if draft.row.numbered:
+        fields[11] = draft.stan
+    if draft.row.processing_code is None:
+        return fields | _management(draft)
+    fields |= _transaction(draft)
     if draft.card is not None:
         fields |= _card(draft.card, draft.pin_block)
     if draft.original is not None:
-        fields |= _original(draft.original)
+        fields |= _original(draft.original, dated=draft.row.kind is not Kind.VOID)
     if draft.row.kind is Kind.REFUND:
         # The card company is unknown to a terminal that refunds, and 000 says so.
         fields[63] = "000"
     return fields
 
 
-def _money(draft: Draft) -> dict[int, str]:
-    if draft.amount is None or draft.row.processing_code is None or draft.row.condition is None:
-        reason = "a financial request needs an amount, a processing code and a condition"
-        raise AssertionError(reason)
-    tail = (READS_CHIP, "0", "0")
-    return {
-        3: draft.row.processing_code,
-        4: draft.amount.digits,
-        25: draft.row.condition,
-        49: draft.amount.currency.numeric,
+def _management(draft: Draft) -> dict[int, str]:
+    fields = {60: FIELD_60.join((draft.row.message_type, draft.batch, draft.row.network_code))}
+    if 63 in draft.row.needed:  # noqa: PLR2004 - the operator's field
+        fields[63] = draft.operator.ljust(3)
+    if draft.report:
+        fields[62] = draft.report.encode("ascii").hex().upper()
+    return fields
+
+
+def _transaction(draft: Draft) -> dict[int, str]:
+    currency = draft.amount.currency if draft.amount is not None else CNY
+    # An inquiry has nothing that could be approved in part, so its field 60 ends before that flag.
+    tail = (READS_CHIP, "0") if draft.amount is None else (READS_CHIP, "0", "1" if draft.allows_partial else "0")
+    fields = {
+        3: draft.row.processing_code or "",
+        25: draft.row.condition or "",
+        49: currency.numeric,
         60: FIELD_60.join((draft.row.message_type, draft.batch, draft.row.network_code, *tail)),
     }
+    return fields if draft.amount is None else fields | {4: draft.amount.digits}
 
 
 def _card(card: Card, pin_block: bytes | None) -> dict[int, str]:
@@ -77,8 +86,9 @@ def _card(card: Card, pin_block: bytes | None) -> dict[int, str]:
     return fields
 
 
-def _original(original: OriginalRef) -> dict[int, str]:
-    fields = {37: original.rrn, 61: FIELD_61.join((original.batch, original.stan, original.date))}
+def _original(original: OriginalRef, *, dated: bool) -> dict[int, str]:
+    named = (original.batch, original.stan, original.date) if dated else (original.batch, original.stan)
+    fields = {37: original.rrn, 61: FIELD_61.join(named)}
     if original.auth_code is not None:
         fields[38] = original.auth_code
     return fields

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from pos_engine.dialects.base import REVERSAL_REASONS
 from pos_engine.dialects.unionpay.codes import CODES
+from pos_engine.dialects.unionpay.fields import FIELD_60
 from pos_engine.dialects.unionpay.kinds import KINDS
+from pos_engine.dialects.unionpay.meanings import ENTRY, PIN
+from pos_engine.dialects.unionpay.sign_on import SIGN_ONS
 from pos_engine.errors import UsageError
 from pos_engine.values import CURRENCIES, Amount, Text
 
@@ -21,16 +24,6 @@ if TYPE_CHECKING:
 REVERSAL_REQUEST: Final = "0400"
 SIGN_ON_ANSWER: Final = "0810"
 
-_ENTRY: Final[Mapping[str, Text]] = {
-    "00": Text("unspecified", "未指明"),
-    "01": Text("keyed", "手工输入"),
-    "02": Text("magnetic stripe", "磁条"),
-    "03": Text("code scanned", "扫码"),
-    "05": Text("chip", "IC卡"),
-    "07": Text("contactless", "非接"),
-    "91": Text("contactless stripe", "非接磁条"),
-}
-_PIN: Final[Mapping[str, Text]] = {"1": Text("PIN entered", "已输密码"), "2": Text("no PIN", "无密码")}
 _TRACK: Final = Text("the magnetic stripe, never shown", "磁道数据, 从不显示")
 _PIN_BLOCK: Final = Text("the encrypted PIN block, never shown", "密码密文, 从不显示")
 _KEYS: Final = Text("working keys, each encrypted and with its check value", "加密的工作密钥及其校验值")
@@ -52,7 +45,7 @@ def _amount(message: Message, value: str) -> Text | None:
 
 
 def _entry_mode(_message: Message, value: str) -> Text | None:
-    how, pin = _ENTRY.get(value[:2]), _PIN.get(value[2:])
+    how, pin = ENTRY.get(value[:2]), PIN.get(value[2:])
     if how is None or pin is None:
         return how or pin
     return Text(f"{how.en}, {pin.en}", f"{how.zh}, {pin.zh}")
@@ -79,7 +72,8 @@ def _mac(_message: Message, value: str) -> Text | None:
 
 
 def _private(message: Message, _value: str) -> Text | None:
-    return _KEYS if message.mti == SIGN_ON_ANSWER else None
+    asked = FIELD_60.get(message.get(60, ""), "60.3")
+    return _KEYS if message.mti == SIGN_ON_ANSWER and asked in SIGN_ONS else None
 
 
 _EXPLAINERS: Final[Mapping[int, Callable[[Message, str], Text | None]]] = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pos_engine.dialects.unionpay import censor as censors
+from pos_engine.dialects.unionpay.shapes import CATALOGUE
 from pos_engine.values import Text
 from pos_engine.wire.columns import Column, Columns
 from pos_engine.wire.field import Content, Encoding, FieldSpec, Justify, Length, Sensitivity
@@ -92,6 +93,7 @@ SPEC: Final = MessageSpec(
     mti=Encoding.BCD,
     bitmap=Encoding.BINARY,
     bitmaps=1,
+    catalogue=CATALOGUE,
     fields=table(
         _digits(2, "Primary account number", "主账号", 19, _LL, sensitivity=Sensitivity.PAN),
         _digits(3, "Processing code", "交易处理码", 6),

@@ -14,8 +14,9 @@ from pos_engine.values import Text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+MANAGEMENT: Final = frozenset({41, 42, 60})
 MONEY: Final = frozenset({3, 4, 11, 22, 25, 41, 42, 49, 60})
-ANSWERED: Final = frozenset({3, 4, 11, 12, 13, 37, 39, 41, 42, 49, 60})
+MONEY_ANSWER: Final = frozenset({3, 4, 11, 12, 13, 37, 39, 41, 42, 49, 60})
 
 KINDS: Final[Mapping[Kind, KindRow]] = {
     row.kind: row
@@ -26,9 +27,53 @@ KINDS: Final[Mapping[Kind, KindRow]] = {
             mti="0800",
             on_silence=OnSilence.FORGET,
             network_code="003",
-            needed=frozenset({11, 41, 42, 60, 63}),
-            answered_with=frozenset({11, 39, 41, 42, 60, 62}),
+            needed=MANAGEMENT | {11, 63},
+            answered_with=MANAGEMENT | {11, 39, 62},
             mac=False,
+        ),
+        KindRow(
+            kind=Kind.SIGN_OFF,
+            title=Text("sign-off", "签退"),
+            mti="0820",
+            on_silence=OnSilence.FORGET,
+            network_code="002",
+            needed=MANAGEMENT | {11, 63},
+            answered_with=MANAGEMENT | {11, 39},
+            mac=False,
+        ),
+        KindRow(
+            kind=Kind.ECHO,
+            title=Text("echo test", "回响测试"),
+            mti="0820",
+            on_silence=OnSilence.FORGET,
+            network_code="301",
+            needed=MANAGEMENT,
+            answered_with=MANAGEMENT | {39},
+            mac=False,
+            numbered=False,
+        ),
+        KindRow(
+            kind=Kind.STATUS,
+            title=Text("status upload", "状态上送"),
+            mti="0820",
+            on_silence=OnSilence.FORGET,
+            network_code="362",
+            needed=MANAGEMENT | {62},
+            answered_with=MANAGEMENT | {39},
+            mac=False,
+            numbered=False,
+        ),
+        KindRow(
+            kind=Kind.BALANCE,
+            title=Text("balance inquiry", "余额查询"),
+            mti="0200",
+            on_silence=OnSilence.FORGET,
+            processing_code="310000",
+            condition="00",
+            message_type="01",
+            needed=MONEY - {4},
+            answered_with=MONEY_ANSWER - {4} | {54},
+            takes_card=True,
         ),
         KindRow(
             kind=Kind.SALE,
@@ -39,7 +84,20 @@ KINDS: Final[Mapping[Kind, KindRow]] = {
             condition="00",
             message_type="22",
             needed=MONEY,
-            answered_with=ANSWERED,
+            answered_with=MONEY_ANSWER,
+            takes_card=True,
+        ),
+        KindRow(
+            kind=Kind.VOID,
+            title=Text("sale void", "消费撤销"),
+            mti="0200",
+            on_silence=OnSilence.REVERSE,
+            processing_code="200000",
+            condition="00",
+            message_type="23",
+            needed=MONEY | {37, 61},
+            answered_with=MONEY_ANSWER,
+            takes_card=True,
         ),
         KindRow(
             kind=Kind.REFUND,
@@ -50,7 +108,8 @@ KINDS: Final[Mapping[Kind, KindRow]] = {
             condition="00",
             message_type="25",
             needed=MONEY | {37, 61, 63},
-            answered_with=ANSWERED,
+            answered_with=MONEY_ANSWER,
+            takes_card=True,
         ),
         KindRow(
             kind=Kind.REVERSAL,

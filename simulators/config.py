@@ -1,0 +1,232 @@
+"""The simulated host's two files: which ports it opens, and which terminals it knows. TOML, strict, bounded.
+
+    [[port]]                        [[terminal]]
+    name = "shop"                   id = "T0000001"
+    port = 9583                     merchant = "M00000000000001"
+    dialect = "unionpay"            tmk = "derived"        # or a file with the key in hex
+    scenario = "faults.toml"
+    ledger = "books.db"
+    forgets = false
+    enrol = "terminals.toml"
+
+Paths start from the file that names them. Unknown keys and impossible values are errors that name file, table, key and
+what is allowed, and never repeat the value. Keys for tests only: a key file holds a key in clear.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from pos_engine.dialects.registry import DIALECTS
+from pos_engine.errors import ConfigError
+from pos_engine.values import Identity, KeyBytes
+from simulators.acquirer import Enrolled, terminal_master_key
+from simulators.acquirer.enrolment import TERMINALS_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+FILE_BYTES_MAX: Final = 4 * 1024 * 1024
+"""A roster of `TERMINALS_MAX` terminals has about 1 MiB."""
+KEY_FILE_BYTES_MAX: Final = 4096
+PORTS_MAX: Final = 64
+"""Ports of one host; each is a listening socket and, perhaps, a file."""
+PORT_MAX: Final = 65_535
+DERIVED: Final = "derived"
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+_HEX: Final = re.compile(r"(?:[0-9A-Fa-f]{2})+")
+_KEY_SIZES: Final = frozenset({8, 16, 24})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortSettings:
+    """One port of the host, as its file says. Paths are absolute."""
+
+    name: str
+    port: int
+    """0 takes a free one."""
+    dialect: str
+    scenario: Path | None = None
+    ledger: Path | None = None
+    """Where the books are kept; without one they end with the process. Ports with the same file share its books."""
+    forgets: bool = False
+    """Whether the books are emptied at each start."""
+    enrol: Path | None = None
+    """The terminals that are served; without one anybody is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """One key of a table: what it may be in words, a check that returns the value, and whether it may be absent."""
+
+    allowed: str
+    check: Callable[[Any], bool]
+    required: bool = False
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= PORT_MAX
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str) and bool(value) and value.isprintable()
+
+
+def _fits(size: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and len(value) == size and value.isascii() and value.isprintable()
+
+
+_PATH: Final = _Key("a path", _is_path)
+PORT_KEYS: Final[Mapping[str, _Key]] = {
+    "name": _Key(
+        "1 to 32 letters, digits, dots and dashes",
+        lambda value: isinstance(value, str) and _NAME.fullmatch(value) is not None,
+        required=True,
+    ),
+    "port": _Key(f"a number from 0 to {PORT_MAX}", _is_number, required=True),
+    "dialect": _Key(f"one of {', '.join(DIALECTS)}", lambda value: isinstance(value, str) and value in DIALECTS),
+    "scenario": _PATH,
+    "ledger": _PATH,
+    "forgets": _Key("true or false", lambda value: isinstance(value, bool)),
+    "enrol": _PATH,
+}
+TERMINAL_KEYS: Final[Mapping[str, _Key]] = {
+    "id": _Key("8 printable ASCII characters", _fits(8), required=True),
+    "merchant": _Key("15 printable ASCII characters", _fits(15), required=True),
+    "tmk": _Key(f'"{DERIVED}" or the path of a file with the key in hex', _is_path, required=True),
+}
+
+
+def load_ports(path: Path) -> tuple[PortSettings, ...]:
+    """Read which ports a host opens; raises `ConfigError`."""
+    rows = _tables(path, "port", PORT_KEYS, PORTS_MAX)
+    base = path.absolute().parent
+    _refuse_twice(path, "port", "name", [row["name"] for row in rows])
+    _refuse_twice(path, "port", "port", [row["port"] for row in rows if row["port"]])
+    ports = tuple(
+        PortSettings(
+            name=row["name"],
+            port=row["port"],
+            dialect=row.get("dialect", next(iter(DIALECTS))),
+            forgets=row.get("forgets", False),
+            **{key: base / row[key] for key in ("scenario", "ledger", "enrol") if key in row},
+        )
+        for row in rows
+    )
+    _refuse_contradictions(path, ports)
+    return ports
+
+
+def load_roster(path: Path) -> tuple[Enrolled, ...]:
+    """Read which terminals a host knows; raises `ConfigError`."""
+    rows = _tables(path, "terminal", TERMINAL_KEYS, TERMINALS_MAX)
+    _refuse_twice(path, "terminal", "id", [row["id"] for row in rows])
+    return tuple(_enrolled(path, number, row) for number, row in enumerate(rows, 1))
+
+
+def _enrolled(path: Path, number: int, row: Mapping[str, str]) -> Enrolled:
+    identity = Identity(row["id"], row["merchant"])
+    if row["tmk"] == DERIVED:
+        return Enrolled(identity.terminal, identity.merchant, terminal_master_key(identity.terminal))
+    key = _read_key(path.absolute().parent / row["tmk"], f"{path}: terminal {number}: tmk")
+    return Enrolled(identity.terminal, identity.merchant, key)
+
+
+def _read_key(path: Path, place: str) -> KeyBytes:
+    """Read a key: hex on one line, or two parts of it on two lines, which are combined."""
+    lines = _text(path, KEY_FILE_BYTES_MAX).split("\n")
+    digits = ["".join(line.split()) for line in lines if line.strip()]
+    parts = [bytes.fromhex(part) if _HEX.fullmatch(part) else b"" for part in digits]
+    sizes = {len(part) for part in parts}
+    if len(parts) not in {1, 2} or len(sizes) > 1 or not sizes <= _KEY_SIZES:
+        reason = f"{place}: {path} does not hold a key of 16, 32 or 48 hex digits, or two parts of one on two lines"
+        raise ConfigError(reason)
+    return KeyBytes(
+        bytes(one ^ other for one, other in zip(parts[0], parts[-1], strict=True)) if parts[1:] else parts[0]
+    )
+
+
+def _tables(path: Path, name: str, keys: Mapping[str, _Key], rows_max: int) -> list[dict[str, Any]]:
+    """Read a file that is an array of one kind of table; every row is checked."""
+    document = _document(path)
+    for key in document:
+        if key != name:
+            reason = f"{path}: unknown key {key!r}; the file has [[{name}]] tables only"
+            raise ConfigError(reason)
+    rows = document.get(name)
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+        reason = f"{path}: needs one or more [[{name}]] tables"
+        raise ConfigError(reason)
+    if len(rows) > rows_max:
+        reason = f"{path}: has {len(rows)} [[{name}]] tables, and {rows_max} are the most"
+        raise ConfigError(reason)
+    for number, row in enumerate(rows, 1):
+        _check(f"{path}: {name} {number}", row, keys)
+    return rows
+
+
+def _check(place: str, row: Mapping[str, object], keys: Mapping[str, _Key]) -> None:
+    for name, value in row.items():
+        if name not in keys:
+            near = difflib.get_close_matches(name, keys, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"keys are {', '.join(keys)}"
+            reason = f"{place}: unknown key {name!r}; {hint}"
+            raise ConfigError(reason)
+        if not keys[name].check(value):
+            reason = f"{place}: {name}: allowed: {keys[name].allowed}"
+            raise ConfigError(reason)
+    for name, key in keys.items():
+        if key.required and name not in row:
+            reason = f"{place}: {name} is missing; allowed: {key.allowed}"
+            raise ConfigError(reason)
+
+
+def _refuse_twice(path: Path, table: str, key: str, values: Iterable[object]) -> None:
+    seen: dict[object, int] = {}
+    for number, value in enumerate(values, 1):
+        if value in seen:
+            reason = f"{path}: {table} {number}: {key}: is the same as that of another {table}"
+            raise ConfigError(reason)
+        seen[value] = number
+
+
+def _refuse_contradictions(path: Path, ports: Iterable[PortSettings]) -> None:
+    """Refuse books that one port keeps and another empties."""
+    forgetting: dict[Path, bool] = {}
+    for number, port in enumerate(ports, 1):
+        if port.ledger is not None and forgetting.setdefault(port.ledger, port.forgets) != port.forgets:
+            reason = f"{path}: port {number}: forgets: another port with the same ledger says otherwise"
+            raise ConfigError(reason)
+
+
+def _document(path: Path) -> dict[str, Any]:
+    text = _text(path, FILE_BYTES_MAX)
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        reason = f"{path}: is not TOML: {error}"
+    except (RecursionError, ValueError):
+        reason = f"{path}: is not a configuration file"
+    raise ConfigError(reason)
+
+
+def _text(path: Path, bytes_max: int) -> str:
+    """Read a text file; whatever is wrong with it is a `ConfigError` that names it."""
+    try:
+        # Opened without waiting, because a plain open would wait for ever on a named pipe.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            data = file.read(bytes_max + 1)
+        if len(data) <= bytes_max:
+            return data.decode()
+        reason = f"{path}: is larger than {bytes_max} bytes"
+    except OSError as error:
+        reason = f"{path}: cannot be read: {(error.strerror or 'not a file').lower()}"
+    except UnicodeDecodeError:
+        reason = f"{path}: is not UTF-8 text"
+    raise ConfigError(reason)

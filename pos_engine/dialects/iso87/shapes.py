@@ -15,14 +15,21 @@ NONE: Final = _set()
 
 _MAC: Final = (NONE, _set(128))
 
+_CARD: Final = (_set(2), _set(2, 14), _set(35), _set(2, 14, 35))
+_PIN: Final = (NONE, _set(52), _set(26, 52, 53), _set(53))
+
 _FINANCIAL: Final = combine(
     [_set(3, 4, 11, 22, 25, 41, 42, 49)],
-    (_set(2), _set(2, 14), _set(35)),
+    _CARD,
     (NONE, _set(7, 12, 13)),
-    (NONE, _set(52), _set(26, 52, 53)),
+    _PIN,
     (NONE, _set(23, 55)),
-    (NONE, _set(60), _set(37, 60, 61, 90)),
+    (NONE, _set(60)),
     _MAC,
+)
+_INQUIRY: Final = combine([_set(3, 11, 22, 25, 41, 42, 49, 60, 128)], _CARD, _PIN, (NONE, _set(23, 55)))
+_ACTING: Final = combine(
+    [_set(3, 4, 11, 22, 25, 37, 41, 42, 49, 60, 61, 90, 128)], _CARD, _PIN, (NONE, _set(38)), (NONE, _set(63))
 )
 _ANSWER: Final = combine(
     [_set(3, 4, 11, 12, 13, 37, 39, 41, 42, 49)],
@@ -34,10 +41,14 @@ _ANSWER: Final = combine(
     _MAC,
 )
 _REVERSAL: Final = combine(
-    [_set(3, 4, 11, 22, 25, 39, 41, 42, 49, 60, 90)], (NONE, _set(2), _set(2, 14)), (NONE, _set(38)), _MAC
+    [_set(3, 4, 11, 22, 25, 39, 41, 42, 49, 60, 90)],
+    (NONE, _set(2), _set(2, 14)),
+    (NONE, _set(38)),
+    (NONE, _set(61)),
+    _MAC,
 )
 _NETWORK: Final = combine(
     [_set(41, 42, 60, 70), _set(11, 41, 42, 60, 63, 70)], (NONE, _set(62), _set(12, 13, 39), _set(12, 13, 37, 39, 62))
 )
 
-CATALOGUE: Final = _FINANCIAL | _ANSWER | _REVERSAL | _NETWORK
+CATALOGUE: Final = _FINANCIAL | _INQUIRY | _ACTING | _ANSWER | _REVERSAL | _NETWORK

@@ -19,7 +19,15 @@ NONE: Final = _set()
 _CARD: Final = (NONE, _set(2), _set(2, 14), _set(35, 53), _set(2, 35, 53), _set(2, 14, 35, 53))
 _PIN: Final = (NONE, _set(26, 52, 53))
 _CHIP: Final = (NONE, _set(23, 55))
-_ORIGINAL: Final = (NONE, _set(61), _set(37, 61, 63), _set(37, 38, 61), _set(38, 61))
+_ORIGINAL: Final = (
+    NONE,
+    _set(61),
+    _set(37, 61),
+    _set(37, 38, 61),
+    _set(37, 61, 63),
+    _set(37, 38, 61, 63),
+    _set(38, 61),
+)
 _AUTHORIZED: Final = (NONE, _set(38))
 
 _FINANCIAL: Final = combine([_set(3, 4, 11, 22, 25, 41, 42, 49, 60, 64)], _CARD, _PIN, _CHIP, _ORIGINAL)

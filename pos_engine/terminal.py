@@ -213,11 +213,14 @@ class Terminal:
     def outcome(self, key: str) -> Outcome | None:
         """Tell what became of the request with an idempotency key; `None` when nothing was ever sent under it."""
         check_key(key)
-        record = self._performer.journal.find_key(key)
-        return outcome_of(record, self._profile.dialect) if record is not None else None
+        journal = self._performer.journal
+        record = journal.find_key(key)
+        if record is None:
+            return None
+        return outcome_of(record, self._profile.dialect, journal.acting_on(record.number))
 
     def find_sale(self, stan: str, batch: str | None = None) -> OriginalRef | None:
-        """Look up an approved sale of this terminal, in the present batch unless another is named."""
+        """Look up a sale of this terminal that was approved, whatever became of it since; by default in this batch."""
         record = self._performer.journal.find_original(batch or self._session().batch, stan)
         outcome = outcome_of(record, self._profile.dialect) if record is not None and record.kind is Kind.SALE else None
         return outcome.reference if isinstance(outcome, Approved) else None
@@ -283,7 +286,8 @@ class Terminal:
         if finished.record is None:
             raise _blocked(finished.blocked_by)
         record, row = finished.record, self._profile.dialect.kinds[finished.record.kind]
-        outcome = outcome_of(record, self._profile.dialect)
+        acting = self._performer.journal.acting_on(record.number)
+        outcome = outcome_of(record, self._profile.dialect, acting)
         if outcome is None:
             raise NotSent(_last_note(record))
         if isinstance(outcome, InDoubt) and not row.financial:

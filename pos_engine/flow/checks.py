@@ -50,8 +50,6 @@ class Order:
 
 def check_form(order: Order, profile: Profile) -> None:
     """Refuse an order that contradicts itself."""
-    if order.key is not None:
-        check_key(order.key)
     if order.kind in {Kind.VOID, Kind.REFUND} and order.original is None:
         reason = f"a {order.kind.value} names the sale it acts on"
         raise UsageError(reason)
@@ -61,9 +59,21 @@ def check_form(order: Order, profile: Profile) -> None:
     if order.expected is not None and order.amount != order.expected:
         reason = f"{order.amount} is not the {order.expected} that the till says is due"
         raise UsageError(reason)
+    if order.kind is Kind.STATUS and not (order.report and order.report.isascii()):
+        reason = "a status report has ASCII characters, at least one"
+        raise UsageError(reason)
+    if order.kind is Kind.SALE and order.amount is not None:
+        _check_currency(order.amount, profile)
     limit = profile.limits.transaction
     if order.kind is Kind.SALE and order.amount is not None and limit is not None and order.amount.minor > limit:
         reason = "the amount is above the limit for one transaction"
+        raise UsageError(reason)
+
+
+def _check_currency(amount: Amount, profile: Profile) -> None:
+    """Limits are amounts of one currency: another one would pass them by."""
+    if profile.limits.any_set and amount.currency != profile.limits.currency:
+        reason = "with limits set, sales are in the limits' currency"
         raise UsageError(reason)
 
 
@@ -77,8 +87,11 @@ def check_key(key: str) -> None:
 def check_repeat(order: Order, journal: JournalView) -> Record | None:
     """Find the first request under the order's key; `UsageError` when it was of another kind, amount or original.
 
-    A request of which nothing left counts as never made: starting again is safe.
+    This comes before anything else, so that a till hears what became of it although the line is dead. A request of
+    which nothing left counts as never made: starting again is safe.
     """
+    if order.key is not None:
+        check_key(order.key)
     first = journal.find_key(order.key) if order.key is not None else None
     if first is None or first.state is State.UNSENT:
         return None
@@ -90,8 +103,11 @@ def check_repeat(order: Order, journal: JournalView) -> Record | None:
 
 
 def _acts_on(request: Record, original: OriginalRef | None) -> bool:
-    """Tell whether a void or refund named this original."""
-    return original is None or request.request.get(61, "").startswith(original.batch + original.stan)
+    """Tell whether a void or refund named this original; an RRN that one side does not know says nothing."""
+    if original is None:
+        return True
+    rrns = {request.request.get(37, UNKNOWN_RRN), original.rrn} - {UNKNOWN_RRN}
+    return len(rrns) <= 1 and request.request.get(61, "").startswith(original.batch + original.stan)
 
 
 def requested(record: Record) -> Amount | None:
@@ -106,7 +122,7 @@ def check_history(order: Order, journal: JournalView, session: Session, profile:
         case Kind.REFUND:
             _check_refund(order, journal)
         case Kind.VOID:
-            return _check_void(order, journal, session)
+            return _check_void(order, journal, session, now)
         case Kind.SALE:
             _check_day(order, journal, profile, now)
         case _:
@@ -153,14 +169,17 @@ def _check_refund(order: Order, journal: JournalView) -> None:
         raise UsageError(reason)
 
 
-def _check_void(order: Order, journal: JournalView, session: Session) -> Order:
-    """A void is of the whole amount, in the batch of the sale, and of nothing that was given back before."""
+def _check_void(order: Order, journal: JournalView, session: Session, now: Instant) -> Order:
+    """A void is of the whole amount, on the day and in the batch of the sale, and of nothing given back before."""
     sale = own_sale(order.original, journal) if order.original is not None else None
     if sale is None or order.original is None:
         reason = "only a sale of this terminal can be voided; a refund may be of any"
         raise UsageError(reason)
     if sale.batch != session.batch:
         reason = f"STAN {sale.stan} is of batch {sale.batch}, which is closed: refund it instead"
+        raise UsageError(reason)
+    if sale.day != now.wall.date().isoformat():
+        reason = f"STAN {sale.stan} was sold on another day: refund it instead"
         raise UsageError(reason)
     _refuse_while_in_doubt(order.original, journal)
     acting = journal.acting_on(sale.number)
@@ -181,7 +200,7 @@ def _refunds(acting: Iterable[Record]) -> list[Record]:
 def _refuse_while_in_doubt(original: OriginalRef, journal: JournalView) -> None:
     """Refuse to act on a sale while a refund of it is in doubt, whoever's sale it was."""
     for each in journal.open_records((Kind.REFUND,)):
-        if _acts_on(each, original) and each.request.get(37) == original.rrn:
+        if _acts_on(each, original):
             reason = f"a refund of STAN {original.stan} is in doubt: ask the acquirer what became of it first"
             raise UsageError(reason)
 

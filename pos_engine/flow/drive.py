@@ -36,7 +36,7 @@ from pos_engine.flow.plan import Duty, DutyKind, plan
 from pos_engine.flow.responses import classify
 from pos_engine.flow.states import Cue
 from pos_engine.flow.step import Evidence, step
-from pos_engine.journal.record import Record, State
+from pos_engine.journal.record import FINAL, Record, State
 from pos_engine.session.states import FIRST_BATCH, session_of
 
 if TYPE_CHECKING:
@@ -68,18 +68,21 @@ def drive(order: Order | None, journal: JournalView, profile: Profile, now: Inst
     Raises `UsageError` for an order that cannot be, before anything is sent for it. An order whose idempotency key was
     used before ends with the first one's record.
     """
-    if order is not None:
+    first = check_repeat(order, journal) if order is not None else None
+    if first is not None and first.state in FINAL:
+        return Finished(now, first, next_duty=plan(journal, profile, now))
+    if order is not None and first is None:
         check_form(order, profile)
     done = Finished(now)
     if order is None or _comes_after_duties(order, profile):
-        done = yield from _work_off(journal, profile, now, urgent=order is not None)
+        done = yield from _work_off(journal, profile, now, order)
     elif profile.dialect.kinds[order.kind].mac:
         done = yield from _signed_on(journal, profile, now)
+    if first is not None:
+        # Whether or not its duty could be done just now: what became of it is what was asked.
+        return replace(done, record=journal.find(first.number), blocked_by=None)
     if order is None or done.blocked_by is not None:
         return done
-    first = check_repeat(order, journal)
-    if first is not None:
-        return replace(done, record=first, next_duty=plan(journal, profile, done.now))
     record, blocked, now = yield from _carry_out(order, journal, profile, done.now)
     return Finished(now, record, blocked, done.worked_off, plan(journal, profile, now))
 
@@ -128,14 +131,17 @@ def _signed_on(journal: JournalView, profile: Profile, now: Instant) -> Drive:
     return Finished(now, blocked_by=record)
 
 
-def _work_off(journal: JournalView, profile: Profile, now: Instant, *, urgent: bool) -> Drive:
+def _work_off(journal: JournalView, profile: Profile, now: Instant, order: Order | None) -> Drive:
+    """Do what is owed, oldest first; with an order it does not wait for its back-off."""
+    urgent = order is not None
+    wanted = order is not None and order.kind is not Kind.SIGN_OFF
     done: tuple[Record, ...] = ()
     for record in journal.open_records(_asking(profile)):
         if record.state is State.PENDING:
             # Nothing is sent for it by itself, but that it is in doubt is put on record and told.
             _, now = yield from _exchange(record, Cue.RESTART, journal, profile, now)
     for _ in range(limits.DUTIES_PER_CALL_MAX):
-        duty = plan(journal, profile, now, wanted=urgent)
+        duty = plan(journal, profile, now, wanted=wanted)
         if duty is None or (duty.wait_s > 0 and not urgent):
             return Finished(now, None, None, done, duty)
         signed_on = sum(record.kind is Kind.SIGN_ON for record in done)

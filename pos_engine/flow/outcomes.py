@@ -138,10 +138,15 @@ _SIGNS = {Kind.SALE: 1, Kind.VOID: -1, Kind.REFUND: -1}
 _STANDINGS = {State.APPROVED: Standing.APPROVED, State.DECLINED: Standing.DECLINED, State.UNSENT: Standing.UNSENT}
 
 
+def is_reversed(acting: Sequence[Record]) -> bool:
+    """Tell whether a reversal among the records that act on a request was accepted."""
+    return any(each.kind is Kind.REVERSAL and each.state is State.APPROVED for each in acting)
+
+
 def line_of(record: Record, acting: Sequence[Record]) -> Line:
     """Tell where a record stands, given the records that act on it."""
     standing = _STANDINGS.get(record.state, Standing.IN_DOUBT)
-    if any(each.kind is Kind.REVERSAL and each.state is State.APPROVED for each in acting):
+    if is_reversed(acting):
         standing = Standing.REVERSED
     elif standing is Standing.APPROVED and is_voided(acting):
         standing = Standing.VOIDED
@@ -150,6 +155,7 @@ def line_of(record: Record, acting: Sequence[Record]) -> Line:
     return Line(record.kind, record.stan, record.batch, standing, code, record.amount, record.card, record.opened.wall)
 
 
+REVERSED = Text("it was reversed since: nothing was charged", "已冲正, 未扣款")
 DUTIES = {
     OnSilence.REVERSE: Text("it will be reversed before anything else is sent", "下一笔交易前将自动冲正"),
     OnSilence.REPEAT: Text("it will be sent again until the host accepts it", "将重复发送直至主机受理"),
@@ -160,8 +166,11 @@ DUTIES = {
 }
 
 
-def outcome_of(record: Record, dialect: Dialect) -> Outcome | None:
-    """Read the outcome off a record; `None` for a record that was never sent."""
+def outcome_of(record: Record, dialect: Dialect, acting: Sequence[Record] = ()) -> Outcome | None:
+    """Read the outcome off a record; `None` for a record that was never sent.
+
+    `acting` are the records that act on it: once its reversal was accepted, nothing is owed for a doubt any more.
+    """
     if record.state is State.UNSENT:
         return None
     if record.state is State.APPROVED:
@@ -176,7 +185,7 @@ def outcome_of(record: Record, dialect: Dialect) -> Outcome | None:
         stan=record.stan,
         batch=record.batch,
         why=REVERSAL_REASONS.get(record.reason or "98", REVERSAL_REASONS["06"]),
-        duty=DUTIES[dialect.kinds[record.kind].on_silence],
+        duty=REVERSED if is_reversed(acting) else DUTIES[dialect.kinds[record.kind].on_silence],
         amount=record.amount,
         card=record.card,
         notes=record.notes,

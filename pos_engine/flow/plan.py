@@ -50,7 +50,11 @@ def plan(journal: JournalView, profile: Profile, now: Instant, *, wanted: bool =
     A terminal that was signed off on purpose stays so until something is `wanted` of it, or money is owed.
     """
     session = session_of(journal, now, profile.sign_on_age_max_s)
-    if session.state is SessionState.SIGNED_OFF and not wanted and not any(owed(journal, profile, now)):
+    if (
+        session.state is SessionState.SIGNED_OFF
+        and not wanted
+        and not any(duty.kind is not DutyKind.ASK for duty in owed(journal, profile, now))
+    ):
         return None
     if not session.ready:
         failed = journal.failures(Kind.SIGN_ON)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pos_engine import limits
+from pos_engine.values import CNY, Currency
 
 if TYPE_CHECKING:
     from pos_engine.dialects.base import Dialect
@@ -19,6 +20,12 @@ class SaleLimits:
     transaction: int | None = None
     day: int | None = None
     card_day: int | None = None
+    currency: Currency = CNY
+
+    @property
+    def any_set(self) -> bool:
+        """Whether there is any limit."""
+        return (self.transaction, self.day, self.card_day) != (None, None, None)
 
 
 @dataclass(frozen=True, slots=True)

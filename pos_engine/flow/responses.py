@@ -67,7 +67,7 @@ def mismatch(request: Message, answer: Message, row: KindRow, dialect: Dialect) 
             if number == AMOUNT and _is_partial(request, answer):
                 continue
             return f"field {number} differs"
-    return _batch_mismatch(request, answer, row, dialect)
+    return _private_mismatch(request, answer, row, dialect)
 
 
 def _is_partial(request: Message, answer: Message) -> bool:
@@ -75,9 +75,14 @@ def _is_partial(request: Message, answer: Message) -> bool:
     return answer.get(39) == PARTIAL_APPROVAL and NOTHING < answer[AMOUNT] < request[AMOUNT]
 
 
-def _batch_mismatch(request: Message, answer: Message, row: KindRow, dialect: Dialect) -> str:
+def _private_mismatch(request: Message, answer: Message, row: KindRow, dialect: Dialect) -> str:
     layout, sent, received = dialect.layouts.get(60), request.get(60), answer.get(60)
-    if not row.financial or layout is None or sent is None or received is None:
+    if layout is None or sent is None or received is None:
+        return ""
+    if row.processing_code is None and layout.get(sent, "60.3") != layout.get(received, "60.3"):
+        # Management messages share their types, and some have no STAN: this code tells their answers apart.
+        return "field 60.3 differs"
+    if not row.financial:
         return ""
     return "" if layout.get(sent, "60.2") == layout.get(received, "60.2") else BATCH_DIFFERS
 
@@ -128,14 +133,20 @@ def _of_decline(verdict: Verdict | None, mac: MacState, row: KindRow, profile: P
     trusted = not row.mac or mac is not MacState.WRONG
     if verdict is Verdict.SIGN_ON:
         # These codes act as a hint even when their MAC is wrong, because differing keys are what they report.
-        return (Cue.DEMAND, "") if trusted else (Cue.NOT_ACCEPTED_DEMAND, "a demand to sign on whose MAC is wrong")
+        if trusted and not _lacks_signature(mac, row, profile):
+            return Cue.DEMAND, ""
+        return Cue.NOT_ACCEPTED_DEMAND, f"a demand to sign on whose MAC is {mac.name.lower()}"
     if verdict is None:
         return Cue.UNREADABLE, "an answer without a response code"
     if not trusted:
         return Cue.STRANGER, "passed over a decline whose MAC is wrong"
-    if row.mac and mac is MacState.ABSENT and not profile.accepts_unsigned_declines:
+    if _lacks_signature(mac, row, profile):
         return Cue.UNSIGNED, "a decline without a MAC, which this profile does not accept"
     return Cue.DECLINE, ""
+
+
+def _lacks_signature(mac: MacState, row: KindRow, profile: Profile) -> bool:
+    return row.mac and mac is MacState.ABSENT and not profile.accepts_unsigned_declines
 
 
 def _listed(numbers: frozenset[int] | set[int]) -> str:

@@ -38,6 +38,10 @@ class State(enum.Enum):
     UNSENT = "nothing left the terminal"
 
 
+FINAL: Final = frozenset({State.APPROVED, State.DECLINED, State.UNSENT})
+"""What was shown never changes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One request and what became of it."""

@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 from pos_engine import limits
 from pos_engine.dialects.base import Kind
 from pos_engine.errors import JournalFault
-from pos_engine.journal.record import State
+from pos_engine.journal.record import FINAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from pos_engine.journal.record import Record
-
-FINAL: Final = frozenset({State.APPROVED, State.DECLINED, State.UNSENT})
-"""What was shown never changes."""
 
 FAILURES_MAX: Final = 16
 """How many failures in a row are told: by then the wait between two attempts has long reached its longest."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from pos_engine.dialects.base import Kind
 from pos_engine.errors import KeyFault
+from pos_engine.journal.record import State
 from pos_engine.values import Text
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from pos_engine.crypto.keys import KeyUsage, WrappedKey
     from pos_engine.journal.record import Record
     from pos_engine.journal.view import JournalView
+
+DONE: Final = "00"
+"""The response code by which a host says that it did what a management message asked."""
 
 FIRST_BATCH: Final = "000000"
 """What a terminal sends before any host has given it a batch number."""
@@ -66,17 +70,33 @@ def session_of(journal: JournalView, now: Instant, age_max_s: float) -> Session:
     sign_on = journal.last_approved(Kind.SIGN_ON)
     if sign_on is None:
         return Session(SessionState.SIGNED_OUT, None, Text("the terminal has not signed on yet", "终端尚未签到"))
-    sign_off = journal.last_approved(Kind.SIGN_OFF)
-    if sign_off is not None and sign_off.number > sign_on.number:
+    if _may_have_happened(journal, Kind.SIGN_OFF, sign_on):
         return Session(SessionState.SIGNED_OFF, sign_on, Text("the terminal was signed off", "终端已签退"))
-    if journal.demanded_after(sign_on.number) is not None:
-        why = Text("the host demanded a new sign-on", "主机要求重新签到")
-        return Session(SessionState.EXPIRED, sign_on, why)
-    age_s = now.since(sign_on.changed)
-    if age_s is None:
-        why = Text("the terminal was restarted since it signed on", "终端在签到后重新启动")
-        return Session(SessionState.EXPIRED, sign_on, why)
-    if age_s >= age_max_s:
-        why = Text("the sign-on is older than the profile allows", "签到已过期")
+    why = _why_expired(journal, sign_on, now.since(sign_on.changed), age_max_s)
+    if why is not None:
         return Session(SessionState.EXPIRED, sign_on, why)
     return Session(SessionState.READY, sign_on, Text("signed on", "已签到"))
+
+
+def _why_expired(journal: JournalView, sign_on: Record, age_s: float | None, age_max_s: float) -> Text | None:
+    if _may_have_happened(journal, Kind.SIGN_ON, sign_on):
+        return Text("a later sign-on failed, and the host may have new keys", "后一次签到未完成, 主机可能已换密钥")
+    if journal.demanded_after(sign_on.number) is not None:
+        return Text("the host demanded a new sign-on", "主机要求重新签到")
+    if age_s is None:
+        return Text("the terminal was restarted since it signed on", "终端在签到后重新启动")
+    if age_s >= age_max_s:
+        return Text("the sign-on is older than the profile allows", "签到已过期")
+    return None
+
+
+def _may_have_happened(journal: JournalView, kind: Kind, sign_on: Record) -> bool:
+    """Tell whether the host may have done something of a kind since a sign-on, whatever the terminal made of it.
+
+    It may when the answer was lost, and when it was an approval that the terminal could not use.
+    """
+    approved = journal.last_approved(kind)
+    if approved is not None and approved.number > sign_on.number:
+        return True
+    later = (each for each in journal.failures(kind) if each.number > sign_on.number)
+    return any(each.state in {State.PENDING, State.DOUBTFUL} or each.code == DONE for each in later)

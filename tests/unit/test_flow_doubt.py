@@ -274,9 +274,8 @@ def test_a_decline_with_a_wrong_mac_is_passed_over_under_either_policy(profile: 
     assert isinstance(outcome(script, sale()), Approved)
 
 
-@POLICIES
-def test_an_unsigned_demand_is_heard_under_either_policy(profile: Profile) -> None:
-    script = Script(signed_on(), answer("77", mac=MacState.ABSENT), signed_on(), approve(), profile=profile)
+def test_an_unsigned_demand_is_a_decline_where_unsigned_declines_count() -> None:
+    script = Script(signed_on(), answer("77", mac=MacState.ABSENT), signed_on(), approve())
     assert isinstance(outcome(script, sale()), Declined)
     assert isinstance(outcome(script, sale()), Approved)
     assert sent(script) == ["0800", "0200", "0800", "0200"]

@@ -55,7 +55,10 @@ def test_keys_of_another_size_change_neither_keys_nor_batch(size: int) -> None:
     script.run(Order(kind=Kind.SIGN_ON))
     before = session_of(script.journal, script.clock.now(), PROFILE.sign_on_age_max_s)
     script.run(Order(kind=Kind.SIGN_ON))
-    assert session_of(script.journal, script.clock.now(), PROFILE.sign_on_age_max_s) == before
+    after = session_of(script.journal, script.clock.now(), PROFILE.sign_on_age_max_s)
+    assert (after.sign_on, after.batch) == (before.sign_on, before.batch)
+    # The host has handed out keys that this terminal does not have.
+    assert not after.ready
 
 
 @pytest.mark.parametrize("field_60", ["00000000003", "00999999003"])

@@ -121,7 +121,10 @@ def test_asking_again_after_silence_does_not_charge(
     act: Callable[[str], Slip], kind: str, memory_link: MemoryLink, books_agree: Callable[[], bool]
 ) -> None:
     memory_link.lose_answer()
-    assert act(kind) == act(kind)
+    first, again = act(kind), act(kind)
+    # Asking again takes what is owed in hand first, so only the line about that may have changed.
+    assert again.lines[:-1] == first.lines[:-1]
+    assert not again.paid
     assert books_agree()
 
 

@@ -132,7 +132,7 @@ _SENSITIVE: Final = {
     2: Sensitivity.PAN,
     **dict.fromkeys((35, 36, 45, 52, 96), Sensitivity.SECRET),
     **dict.fromkeys(
-        chain((14, 34, 46, 47, 48), range(55, 60), (102, 103), range(105, 128)),
+        chain((14, 34, 46, 47, 48), range(54, 60), (102, 103), range(105, 128)),
         Sensitivity.CARD,
     ),
     # Of the private ones, 60, 61 and 63 are filled as this package's `compose` says; 62 brings working keys.

@@ -131,7 +131,8 @@ SPEC: Final = MessageSpec(
         _text(49, "Currency code, transaction", "交易货币代码", 3),
         _binary(52, "PIN data", "个人标识码数据", 8, sensitivity=Sensitivity.SECRET),
         _digits(53, "Security related control information", "安全控制信息", 16),
-        _text(54, "Additional amounts", "附加金额", 20, _LLL),
+        # What is left on an account is its holder's own affair.
+        _text(54, "Additional amounts", "附加金额", 20, _LLL, sensitivity=Sensitivity.CARD),
         _binary(
             55,
             "Integrated circuit card data",

@@ -137,6 +137,11 @@ def own_sale(original: OriginalRef, journal: JournalView) -> Record | None:
     return found if original.rrn in {rrn, UNKNOWN_RRN} else None
 
 
+def is_reversed(acting: Iterable[Record]) -> bool:
+    """Tell whether a reversal among the records that act on a request was accepted."""
+    return any(each.kind is Kind.REVERSAL and each.state is State.APPROVED for each in acting)
+
+
 def is_voided(acting: Iterable[Record]) -> bool:
     """Tell whether a void among the records that act on a sale was approved."""
     return any(each.kind is Kind.VOID and each.state is State.APPROVED for each in acting)
@@ -241,7 +246,7 @@ def _sold_today(journal: JournalView, now: Instant, card: str | None = None) -> 
     total = 0
     for each in sales:
         acting = journal.acting_on(each.number)
-        reversed_ = any(other.kind is Kind.REVERSAL and other.state is State.APPROVED for other in acting)
-        if each.state in UNSETTLED and each.amount is not None and not reversed_ and not is_voided(acting):
+        taken_back = is_reversed(acting) or is_voided(acting)
+        if each.state in UNSETTLED and each.amount is not None and not taken_back:
             total += each.amount.minor
     return total

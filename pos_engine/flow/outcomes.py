@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from pos_engine.dialects.base import REVERSAL_REASONS, Kind, OnSilence, OriginalRef
-from pos_engine.flow.checks import is_voided, requested
+from pos_engine.flow.checks import is_reversed, is_voided, requested
 from pos_engine.journal.record import State
 from pos_engine.values import Text
 
@@ -136,11 +136,6 @@ _SIGNS = {Kind.SALE: 1, Kind.VOID: -1, Kind.REFUND: -1}
 """Which way the money goes, seen from the merchant."""
 
 _STANDINGS = {State.APPROVED: Standing.APPROVED, State.DECLINED: Standing.DECLINED, State.UNSENT: Standing.UNSENT}
-
-
-def is_reversed(acting: Sequence[Record]) -> bool:
-    """Tell whether a reversal among the records that act on a request was accepted."""
-    return any(each.kind is Kind.REVERSAL and each.state is State.APPROVED for each in acting)
 
 
 def line_of(record: Record, acting: Sequence[Record]) -> Line:

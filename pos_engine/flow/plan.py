@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pos_engine import limits
 from pos_engine.dialects.base import Kind, OnSilence
+from pos_engine.flow.checks import is_reversed
 from pos_engine.journal.record import Record, State
 from pos_engine.session.states import SessionState, session_of
 
@@ -112,5 +113,4 @@ def _needs_card(record: Record, journal: JournalView, profile: Profile) -> bool:
         return False
     if row.on_silence is OnSilence.REPEAT:
         return record.state is not State.APPROVED
-    reversals = (each for each in journal.acting_on(record.number) if each.kind is Kind.REVERSAL)
-    return not any(each.state is State.APPROVED for each in reversals)
+    return not is_reversed(journal.acting_on(record.number))

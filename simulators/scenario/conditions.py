@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 MTI: Final = "mti"
 KIND: Final = "kind"
 CARD: Final = "card"
-NAMED_PARTS: Final = frozenset({MTI, KIND, CARD})
-"""Parts that have a name instead of a number."""
 
 
 @dataclass(frozen=True, slots=True)

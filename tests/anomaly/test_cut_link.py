@@ -32,13 +32,13 @@ def host() -> Iterator[BackgroundServer]:
 
 def sell_through(shop: Shop, host: BackgroundServer, cut: Cut) -> tuple[object, bool]:
     """Sell over a connection that breaks as the cut says; what the cashier saw, and whether the fault struck at all."""
-    with CuttingProxy(("127.0.0.1", host.port), cut) as proxy:
-        with shop.open(port=proxy.address[1]) as terminal:
-            try:
-                outcome: object = terminal.sale(SALE)
-            except NotSent as error:
-                outcome = error
-        return outcome, proxy.struck.is_set()
+    with CuttingProxy(("127.0.0.1", host.port), cut) as proxy, shop.open(port=proxy.address[1]) as terminal:
+        try:
+            outcome: object = terminal.sale(SALE)
+        except NotSent as error:
+            outcome = error
+    # Only now has the proxy's thread ended: the terminal may see a cut before the proxy has noted that it made one.
+    return outcome, proxy.struck.is_set()
 
 
 def settle(terminal: Terminal) -> None:

@@ -29,7 +29,8 @@ ROWS = (
     """system config trace keystore transport link peripherals
     journal.memory journal.files journal.lock journal.sealing journal.mark journal.schema journal.audit journal.store
     simulators.config simulators.faults simulators.store""",
-    "performer assembly terminal merchant replay doctor simulators.bench simulators.world simulators.invariants",
+    """performer assembly terminal merchant replay doctor simulators.bench
+    simulators.invariants simulators.world simulators.prove""",
     """pos_engine simulators simulators.server simulators.ports simulators.swarm simulators.web simulators.pytest_plugin
     daemon cli __main__""",
 )
@@ -73,9 +74,10 @@ FOREIGN = {
 # The host's side is an independent judge: it may share formats with the engine, never decisions or memory.
 TERMINAL_SIDE = ("journal", "session", "flow", "performer", "terminal", "merchant", "doctor", "pos_engine")
 JOINS_BOTH_ENDS = (
-    *("simulators.bench", "simulators.world", "simulators.invariants"),
+    *("simulators.bench", "simulators.world", "simulators.prove"),
     *("simulators.swarm", "simulators.pytest_plugin"),
 )
+JUDGE = "simulators.invariants"
 # The engine runs without its simulator; only the commands that start one, and the place that hands a terminal a
 # simulated card when its configuration says so, know both.
 MAY_START_A_SIMULATOR = ("assembly", "cli")
@@ -190,6 +192,18 @@ def wrong_side(modules: Collection[Source]) -> list[str]:
     return faults
 
 
+def biased(modules: Collection[Source]) -> list[str]:
+    """Imports of the judge: it may know nobody whose work it judges."""
+    known = {module.name for module in modules}
+    return [
+        f"{module.path}:{line}: the judge knows {target}"
+        for module in modules
+        if _covers(JUDGE, _unit(module.name))
+        for line, target in _imports(module, known)
+        if _is_ours(target) and not _covers(JUDGE, _unit(target))
+    ]
+
+
 def cycle(modules: Collection[Source]) -> list[str]:
     """One import cycle, if there is any."""
     known = {module.name for module in modules}
@@ -202,7 +216,7 @@ def cycle(modules: Collection[Source]) -> list[str]:
 
 
 Check = Callable[[Collection[Source]], list[str]]
-CHECKS: tuple[Check, ...] = (unplaced, upward, impure, misplaced_foreign, wrong_side, cycle)
+CHECKS: tuple[Check, ...] = (unplaced, upward, impure, misplaced_foreign, wrong_side, biased, cycle)
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -236,6 +250,8 @@ def _planted(*files: tuple[str, str]) -> tuple[Source, ...]:
         (misplaced_foreign, [("pos_engine.terminal", "from sqlalchemy import select")]),
         (wrong_side, [("simulators.server", "from pos_engine.flow import step")]),
         (wrong_side, [("pos_engine.merchant.reconcile", "from simulators import ledger"), ("simulators.ledger", "")]),
+        (biased, [("simulators.invariants.money", "from pos_engine.values import Amount")]),
+        (biased, [("simulators.invariants.money", "from simulators.ledger import Key"), ("simulators.ledger", "")]),
         (cycle, [("pos_engine.wire.a", "import pos_engine.wire.b"), ("pos_engine.wire.b", "import pos_engine.wire.a")]),
     ],
 )

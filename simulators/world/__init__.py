@@ -1,0 +1,1 @@
+"""A whole shop in one process and on one seed: terminal, line, host, disk and clock, and everything that goes wrong."""

@@ -13,7 +13,7 @@ export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench fuzz package clean
+.PHONY: help demo test lint format coverage bench fuzz mutants package clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,9 @@ format: .venv/dev.stamp ## Put the code into the format that lint checks
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+coverage: .venv/dev.stamp ## Measure branch coverage of the pure rows; less than 100 % is a failure
+	$(BIN)/python -m tests.quality.coverage_rows build/coverage $(PYTEST_ARGS)
+
 bench: .venv/dev.stamp ## Measure, and print a table
 	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -q -s
 
@@ -40,6 +43,9 @@ FUZZ_SECONDS ?= 3600
 fuzz: .venv/fuzz.stamp ## Search for bytes that a reader takes wrongly, for FUZZ_SECONDS (an hour, as at night)
 	$(BIN)/python -m tests.fuzz.fuzz_decode build/fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -timeout=10 \
 		-artifact_prefix=build/fuzz/
+
+mutants: .venv/mutants.stamp ## Change the decisions about money in small ways, and see that a test notices; goes on where it was
+	$(BIN)/python -m tests.mutants.mutants build/mutants
 
 package: .venv/dev.stamp ## Build the wheel, install it alone elsewhere, and start it there
 	rm -rf build/package
@@ -63,4 +69,8 @@ clean: ## Remove what these targets made
 
 .venv/fuzz.stamp: .venv/dev.stamp requirements/fuzz.txt
 	$(BIN)/python -m pip install --quiet --requirement requirements/fuzz.txt
+	@touch $@
+
+.venv/mutants.stamp: .venv/dev.stamp requirements/mutants.txt
+	$(BIN)/python -m pip install --quiet --requirement requirements/mutants.txt
 	@touch $@

@@ -9,6 +9,7 @@ from pos_engine.errors import ConfigError, PosError
 from pos_engine.flow.profile import Profile, SaleLimits
 from pos_engine.framing.length import FRAMINGS, LengthFramer
 from pos_engine.framing.tpdu import Tpdu
+from pos_engine.journal.restore import restore
 from pos_engine.journal.store import SqliteJournal
 from pos_engine.keystore.software import SoftwareKeyStore
 from pos_engine.link import Link
@@ -20,10 +21,12 @@ from pos_engine.values import Amount, Identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from pos_engine.clock import Clock
     from pos_engine.config import Config
     from pos_engine.dialects.base import Dialect
+    from pos_engine.journal.restore import Restored
     from pos_engine.journal.view import Journal
     from pos_engine.keystore.base import KeyStore
     from pos_engine.peripherals.base import CardReader, PinPad, Supervisor
@@ -63,6 +66,7 @@ def assemble(
             card_day=_minor(config.card_day_max),
         ),
         accepts_unsigned_declines=config.unsigned_decline == "accept",
+        accepts_unsigned_reversals=config.unsigned_reversal == "accept",
     )
     clock = clock or SystemClock()
     keystore = keystore or SoftwareKeyStore.open(config.keystore, config.wrapping_key)
@@ -102,6 +106,28 @@ def read_journal(config: Config) -> SqliteJournal:
         keystore.close()
 
 
+def restore_journal(config: Config, backup: Path, *, after_stan: str | None) -> Restored:
+    """Put a backup in the place of a terminal's journal, as `pos_engine.journal.restore` does.
+
+    Raises `ConfigError`, `KeyFault`, `JournalFault`, `UsageError`.
+    """
+    keystore = SoftwareKeyStore.open(config.keystore, config.wrapping_key)
+    try:
+        return restore(
+            backup,
+            config.journal,
+            spec=DIALECTS[config.dialect].spec,
+            identity=Identity(config.terminal_id, config.merchant_id),
+            storage_key=keystore.storage_key(),
+            entropy=entropy,
+            now=SystemClock().now(),
+            mark_path=config.mark,
+            after_stan=after_stan,
+        )
+    finally:
+        keystore.close()
+
+
 def rehearse(config: Config) -> tuple[tuple[str, str], ...]:
     """Open and close what a configuration names, journal and link excepted; raises `ConfigError` or `KeyFault`.
 
@@ -124,6 +150,7 @@ def _journal(config: Config, keystore: KeyStore, *, read_only: bool) -> SqliteJo
         storage_key=keystore.storage_key(),
         entropy=entropy,
         read_only=read_only,
+        mark_path=config.mark,
     )
 
 

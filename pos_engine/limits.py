@@ -37,6 +37,13 @@ BACKOFF_FIRST_S: Final = 5.0
 BACKOFF_MAX_S: Final = 3600.0
 """A duty that keeps failing is still tried every hour: it is never dropped."""
 
+WAIT_MIN_S: Final = 0.001
+"""A shorter wait is none: sums of seconds are not exact, and no clock shows that it has passed."""
+
+UNRESOLVED_ATTEMPTS: Final = 3
+"""A reversal that the host did not accept so often is for a person to look at; three is usual among UnionPay terminals.
+It blocks what is new until then, and is tried on afterwards."""
+
 NOTES_MAX: Final = 16
 """Remarks kept on one record. A peer that floods us with foreign answers must not grow the journal."""
 

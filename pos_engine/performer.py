@@ -7,7 +7,8 @@ cannot be written.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pos_engine.crypto.mac import equal
@@ -48,6 +49,9 @@ if TYPE_CHECKING:
     from pos_engine.link import Link
     from pos_engine.peripherals.base import CardReader, PinPad, Supervisor
 
+Received = Answered | Silent | NothingSent | Unreadable
+"""What becomes of a request that was to be sent."""
+
 
 @dataclass(slots=True)
 class Performer:
@@ -87,8 +91,8 @@ class Performer:
                 self.journal.save(record)
             case Send():
                 return self._send(effect)
-            case Listen(deadline_s, mac_key):
-                return self._receive(deadline_s, mac_key)
+            case Listen():
+                return self._receive(effect)
             case Ask(TakeCard() as question):
                 return self._take_card(question)
             case Ask(Authorise(kind, amount, stan)):
@@ -104,7 +108,7 @@ class Performer:
         return Done(self.clock.now())
 
     def _send(self, send: Send) -> Happening:
-        mac = self._mac_function(send.mac_key)
+        mac = self._mac_function(send.seal_key)
         try:
             packet = pack(self.dialect, send.message, tpdu=self.tpdu, header=self.header, mac=mac)
         except (KeyFault, LocalProtocolError) as error:
@@ -113,16 +117,28 @@ class Performer:
         try:
             self.link.send(packet.encode(), send.deadline_s)
         except NotSent as error:
-            return NothingSent(self.clock.now(), str(error))
+            happened: Received = NothingSent(self.clock.now(), str(error))
         except NoAnswer as error:
-            return Silent(self.clock.now(), str(error))
-        return self._receive(send.deadline_s, send.mac_key)
+            happened = Silent(self.clock.now(), str(error))
+        else:
+            happened = self._receive(send)
+        return replace(happened, set_aside=self._set_aside(send))
 
-    def _receive(self, deadline_s: float, mac_key: WrappedKey | None) -> Happening:
+    def _set_aside(self, send: Send) -> tuple[Answered, ...]:
+        """Read what the link found that no request was waiting for; what is no message proves nothing."""
+        strays: list[Answered] = []
+        for frame in self.link.leftovers():
+            with suppress(KeyFault, RemoteProtocolError):
+                packet = unpack(self.dialect, frame)
+                self.trace.message("received", packet)
+                strays.append(Answered(self.clock.now(), packet.message, self._mac_state(packet, send)))
+        return tuple(strays)
+
+    def _receive(self, wait: Send | Listen) -> Received:
         try:
-            packet = unpack(self.dialect, self.link.receive(deadline_s))
+            packet = unpack(self.dialect, self.link.receive(wait.deadline_s))
             self.trace.message("received", packet)
-            mac = self._mac_state(packet, mac_key)
+            mac = self._mac_state(packet, wait)
         except NoAnswer as error:
             return Silent(self.clock.now(), str(error))
         except (KeyFault, RemoteProtocolError) as error:
@@ -135,12 +151,19 @@ class Performer:
             return None
         return lambda covered: self.keystore.mac(key, rule.algorithm, covered)
 
-    def _mac_state(self, packet: Packet, key: WrappedKey | None) -> MacState:
-        compute, rule = self._mac_function(key), self.dialect.mac
+    def _mac_state(self, packet: Packet, wait: Send | Listen) -> MacState:
+        """Verify an answer's MAC. Raises `KeyFault` when the key does not open and the answer needs it."""
+        compute, rule = self._mac_function(wait.mac_key), self.dialect.mac
         if compute is None or rule is None or rule.field not in packet.message:
             return MacState.ABSENT
         received = bytes.fromhex(packet.message[rule.field])
-        return MacState.VALID if equal(received, compute(packet.mac_input())) else MacState.WRONG
+        try:
+            return MacState.VALID if equal(received, compute(packet.mac_input())) else MacState.WRONG
+        except KeyFault:
+            if wait.seal_key is not None:
+                raise
+            # A sign-on must not fail for the very keys that it is to replace.
+            return MacState.WRONG
 
     def _take_card(self, question: TakeCard) -> Presented:
         card = self.reader.read(question.amount)

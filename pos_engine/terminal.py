@@ -13,6 +13,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
+from pos_engine import limits
 from pos_engine.assembly import assemble
 from pos_engine.config import Config, load
 from pos_engine.crypto.keys import show
@@ -20,8 +21,10 @@ from pos_engine.dialects.base import Kind, Verdict
 from pos_engine.errors import JournalFault, KeyFault, NoAnswer, NotSent, NotSignedOn, PosError, UsageError
 from pos_engine.flow.checks import Order, check_key
 from pos_engine.flow.drive import drive
+from pos_engine.flow.explain import Explanation, explain
 from pos_engine.flow.outcomes import Approved, Declined, InDoubt, Line, Outcome, line_of, outcome_of
-from pos_engine.flow.plan import DutyKind, expendable, owed, plan
+from pos_engine.flow.plan import Duty, DutyKind, expendable, owed, plan
+from pos_engine.flow.takeover import Takeover, take_over
 from pos_engine.journal.record import State
 from pos_engine.peripherals.held import HeldCard
 from pos_engine.session.states import session_of
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 
     from pos_engine.clock import Clock
     from pos_engine.dialects.base import OriginalRef
-    from pos_engine.flow.drive import Finished
+    from pos_engine.flow.drive import Drive, Finished
     from pos_engine.flow.profile import Profile
     from pos_engine.journal.record import Record
     from pos_engine.performer import Performer
@@ -74,6 +77,10 @@ class Owed:
     amount: Amount | None
     since: datetime
     attempts: int
+    unresolved: bool = False
+    """Whether it failed so often that nothing new goes ahead until a person has taken it over."""
+    taken_over: str | None = None
+    """The reason for which a person took it over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +217,22 @@ class Terminal:
         """
         return self._do(Order(kind=Kind.REFUND, amount=amount, original=original, key=key), card)
 
+    def resolve(
+        self, stan: str, *, reason: str, by: str = "", batch: str | None = None, moved: bool | None = None
+    ) -> Line:
+        """Put on record that a person takes over what is owed for a STAN; returns where that stands then.
+
+        For a reversal that the host did not accept three times: it blocks nothing any more, and is still tried. For a
+        refund in doubt: `moved` says what the acquirer says became of the money. The supervisor is asked first.
+        Raises `UsageError` when nothing such is owed, `JournalFault`.
+        """
+        word = Takeover(stan=stan, reason=reason, by=by, batch=batch, moved=moved)
+        journal, now = self._performer.journal, self._performer.clock.now()
+        finished = self._perform(take_over(word, journal, self._profile, now))
+        if finished.record is None:
+            raise _blocked(None)
+        return line_of(finished.record, journal.acting_on(finished.record.number))
+
     def outcome(self, key: str) -> Outcome | None:
         """Tell what became of the request with an idempotency key; `None` when nothing was ever sent under it."""
         check_key(key)
@@ -218,6 +241,18 @@ class Terminal:
         if record is None:
             return None
         return outcome_of(record, self._profile.dialect, journal.acting_on(record.number))
+
+    def explain(self, stan: str, *, batch: str | None = None) -> Explanation:
+        """Explain the transaction with a STAN: what happened, why it stands so, what comes next, what to do now.
+
+        `batch` is by default the one in force. Raises `UsageError` when there is no such transaction.
+        """
+        journal = self._performer.journal
+        record = journal.find_original(batch or self._session().batch, stan)
+        if record is None or record.kind is Kind.RESTORE:
+            reason = f"no transaction has STAN {stan} in this batch" if batch is None else f"no STAN {stan} in {batch}"
+            raise UsageError(reason)
+        return explain(record, journal, self._profile.dialect)
 
     def find_sale(self, stan: str, batch: str | None = None) -> OriginalRef | None:
         """Look up a sale of this terminal that was approved, whatever became of it since; by default in this batch."""
@@ -253,7 +288,7 @@ class Terminal:
             keys=tuple(
                 (key.usage.value, show(key.check_value)) for key in (session.sign_on.keys if session.sign_on else ())
             ),
-            owed=tuple(_owed(duty.record, duty.kind) for duty in owed(journal, self._profile, now) if duty.record),
+            owed=tuple(_owed(duty, duty.record) for duty in owed(journal, self._profile, now) if duty.record),
             recent=tuple(line_of(each, journal.acting_on(each.number)) for each in journal.recent(recent)),
         )
 
@@ -264,6 +299,10 @@ class Terminal:
         return session_of(self._performer.journal, self._performer.clock.now(), self._profile.sign_on_age_max_s)
 
     def _run(self, order: Order | None, card: Card | None = None) -> Finished:
+        performer = self._performer
+        return self._perform(drive(order, performer.journal, self._profile, performer.clock.now()), card)
+
+    def _perform(self, work: Drive, card: Card | None = None) -> Finished:
         performer, reader = self._performer, self._performer.reader
         if self._busy:
             reason = "the terminal is in the middle of another call"
@@ -272,7 +311,7 @@ class Terminal:
         if card is not None:
             performer.reader = HeldCard(card)
         try:
-            return performer.run(drive(order, performer.journal, self._profile, performer.clock.now()))
+            return performer.run(work)
         finally:
             performer.reader = reader
             self._busy = False
@@ -312,18 +351,25 @@ def _blocked(record: Record | None) -> PosError:
         if record.state in {State.DECLINED, State.APPROVED}:
             return NotSignedOn(f"the sign-on was refused with code {record.code}; nothing else was sent")
         return NotSent(f"signing on failed, nothing else was sent: {_last_note(record)}")
+    if record.attempts >= limits.UNRESOLVED_ATTEMPTS:
+        return NotSent(
+            f"the {record.kind.value} of STAN {record.stan} is unresolved after {record.attempts} attempts, nothing "
+            f"else was sent; a supervisor may take it over: {_last_note(record)}"
+        )
     return NotSent(
         f"the {record.kind.value} of STAN {record.stan} is still owed, nothing else was sent: {_last_note(record)}"
     )
 
 
-def _owed(record: Record, kind: DutyKind) -> Owed:
+def _owed(duty: Duty, record: Record) -> Owed:
     return Owed(
-        duty=DUTY_NAMES[kind],
+        duty=DUTY_NAMES[duty.kind],
         kind=record.kind,
         stan=record.stan,
         batch=record.batch,
         amount=record.amount,
         since=record.opened.wall,
         attempts=record.attempts,
+        unresolved=duty.is_unresolved,
+        taken_over=record.resolution.reason if record.resolution is not None else None,
     )

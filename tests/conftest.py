@@ -17,6 +17,8 @@ settings.register_profile("ci", deadline=None, max_examples=200, derandomize=Tru
 settings.register_profile(
     "nightly", deadline=timedelta(seconds=5), max_examples=5_000, print_blob=True, suppress_health_check=_QUIET
 )
+# The same few examples each time: for measurements that run the tests themselves many times over.
+settings.register_profile("quick", deadline=None, max_examples=20, derandomize=True, suppress_health_check=_QUIET)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
 
 

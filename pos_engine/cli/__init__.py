@@ -41,10 +41,14 @@ HEADINGS: Final[Mapping[str, Mapping[str, str]]] = {
         "sign-off": "pos_engine.cli.session:sign_off",
         "echo": "pos_engine.cli.session:echo",
     },
-    "Look": {"status": "pos_engine.cli.look:status", "journal": "pos_engine.cli.journal:journal"},
+    "Look": {
+        "status": "pos_engine.cli.look:status",
+        "explain": "pos_engine.cli.explain:explain",
+        "journal": "pos_engine.cli.journal:journal",
+    },
     "Merchant": {},
     "Traffic": {"decode": "pos_engine.cli.traffic:decode", "dialect": "pos_engine.cli.dialects:dialect"},
-    "Run": {},
+    "Run": {"prove": "pos_engine.cli.prove:prove"},
 }
 """Every command as "module:function", under its heading, in the order of the help; empty headings are not shown."""
 

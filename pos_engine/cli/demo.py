@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pos_engine.cli import story
+from pos_engine.cli import darkness, story
 from pos_engine.cli.border import command
 from pos_engine.cli.exits import Exit
 from pos_engine.cli.stage import Stage
+from pos_engine.dialects.base import Kind
 from pos_engine.errors import PosError
 from pos_engine.flow.outcomes import Approved, Declined, InDoubt
 from pos_engine.values import Amount
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pos_engine.cli.output import Output
+    from pos_engine.config import Config
     from pos_engine.flow.outcomes import Line
     from pos_engine.terminal import Terminal
 
@@ -39,6 +41,7 @@ MISTYPED: Final = Amount.cny("88.00")
 RETURNED: Final = Amount.cny("2.34")
 LOST: Final = Amount.cny("9.96")
 """The simulated host books amounts that end in 9.96 and closes the link before it answers."""
+IN_THE_DARK: Final = Amount.cny("25.00")
 KEY: Final = "order 1042"
 STOP_S: Final = 5.0
 
@@ -63,15 +66,22 @@ class Host:
 
 @command("demo", example="pos-engine demo\npos-engine demo --lang zh\npos-engine demo --json")
 def demo(output: Output) -> Exit:
-    """Show a merchant's day: sign on, sell, void, refund, lose the link, reverse, and compare the books.
+    """Show a merchant's day: sign on, sell, void, refund, lose the link, lose the power, and compare the books.
 
     A terminal and a simulated acquirer in two processes, over TCP, with every message decoded. Nothing is left behind.
     """
+    from pos_engine.terminal import Terminal
+
     stage = Stage(output)
     stage.introduce(story.INTRODUCTION)
     with tempfile.TemporaryDirectory(prefix="pos-engine-demo-") as folder, _host() as host:
-        with _terminal(Path(folder), host, output, stage) as terminal:
-            as_told = all([*_morning(terminal, stage), *_afternoon(terminal, stage)])
+        config = _config(Path(folder), host, output)
+        with Terminal.open(config, trace=stage) as terminal:
+            as_told = [*_morning(terminal, stage), *_afternoon(terminal, stage)]
+        stage.act(story.POWER_CUT)
+        as_told.append(darkness.falls(config, IN_THE_DARK, stage, Path(folder)))
+        with Terminal.open(config, trace=stage) as terminal:
+            as_told += _evening(terminal, stage)
             history = terminal.status(recent=100).recent
         host.stop()
     lines = _rows(history, host)
@@ -80,7 +90,7 @@ def demo(output: Output) -> Exit:
     ) == (sum(host.moved.values()))
     stage.books(story.BOOKS, lines, story.AGREED if agree else story.DIFFERED)
     stage.end(agree=agree)
-    return Exit.DONE if agree and as_told else Exit.NOTHING_FOUND
+    return Exit.DONE if agree and all(as_told) else Exit.NOTHING_FOUND
 
 
 def _morning(terminal: Terminal, stage: Stage) -> Iterator[bool]:
@@ -103,7 +113,7 @@ def _morning(terminal: Terminal, stage: Stage) -> Iterator[bool]:
 
 
 def _afternoon(terminal: Terminal, stage: Stage) -> Iterator[bool]:
-    """Play the rest."""
+    """Play the acts up to the lost link."""
     stage.act(story.REFUND)
     sold = terminal.outcome(KEY)
     yield isinstance(sold, Approved) and isinstance(
@@ -114,6 +124,14 @@ def _afternoon(terminal: Terminal, stage: Stage) -> Iterator[bool]:
     stage.act(story.REVERSAL)
     done = [stage.outcome(each) for each in terminal.tick().done]
     yield len(done) == 1 and isinstance(done[0], Approved)
+
+
+def _evening(terminal: Terminal, stage: Stage) -> Iterator[bool]:
+    """Play what comes after the power cut."""
+    stage.act(story.POWER_BACK)
+    done = [stage.outcome(each) for each in terminal.tick().done]
+    yield [each.kind for each in done] == [Kind.REVERSAL] and isinstance(done[0], Approved)
+    yield isinstance(stage.outcome(terminal.sale(IN_THE_DARK)), Approved)
     stage.act(story.SIGN_OFF)
     yield isinstance(stage.outcome(terminal.sign_off()), Approved)
 
@@ -139,11 +157,10 @@ def _host() -> Iterator[Host]:
             process.kill()
 
 
-def _terminal(folder: Path, host: Host, output: Output, stage: Stage) -> Terminal:
+def _config(folder: Path, host: Host, output: Output) -> Config:
     from pos_engine.cli.start import write_simulated
     from pos_engine.config import load
-    from pos_engine.terminal import Terminal
 
     path = write_simulated(folder, output)
     address = f"tcp://127.0.0.1:{host.port}"
-    return Terminal.open(load(path, overrides={"acquirer.address": address}, environment={}), trace=stage)
+    return load(path, overrides={"acquirer.address": address}, environment={})

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from pos_engine.cli.backup import backup, restore
 from pos_engine.cli.border import command, group
 from pos_engine.cli.exits import Exit, NothingFoundError
+from pos_engine.cli.explain import resolve
 from pos_engine.cli.output import amount_json, line_json, standing_json
 from pos_engine.errors import UsageError
 from pos_engine.values import Text
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from pos_engine.cli.output import Output
     from pos_engine.config import Config
     from pos_engine.flow.outcomes import Line
-    from pos_engine.journal.record import Record
+    from pos_engine.journal.record import Record, Resolution
     from pos_engine.journal.store import Entry, SqliteJournal
     from pos_engine.wire.message import Message
     from pos_engine.wire.spec import MessageSpec
@@ -73,7 +75,7 @@ _limit = click.option(
     example="pos-engine journal list\npos-engine journal verify\npos-engine journal export --since 2026-01-31",
 )
 def journal(output: Output, settings: Settings) -> Exit:
-    """List what is in the journal, verify it, or export it.
+    """List what is in the journal, verify it, export it, back it up or put a backup in its place.
 
     Without a sub-command, the newest records are listed. The journal is opened read-only.
     """
@@ -236,7 +238,14 @@ def _record_json(entry: Entry, standing: str | None, spec: MessageSpec) -> dict[
         "request": _message_json(record.request, spec),
         "answer": _message_json(record.answer, spec) if record.answer is not None else None,
         "notes": list(record.notes),
+        "late": _message_json(record.late, spec) if record.late is not None else None,
+        "resolution": _resolution_json(record.resolution) if record.resolution is not None else None,
     }
+
+
+def _resolution_json(resolution: Resolution) -> dict[str, object]:
+    at = resolution.at.wall.isoformat()
+    return {"reason": resolution.reason, "by": resolution.by, "at": at, "moved": resolution.moved}
 
 
 def _message_json(message: Message, spec: MessageSpec) -> dict[str, object]:
@@ -250,3 +259,6 @@ def _message_json(message: Message, spec: MessageSpec) -> dict[str, object]:
 journal.add_command(list_)
 journal.add_command(verify)
 journal.add_command(export)
+journal.add_command(backup)
+journal.add_command(restore)
+journal.add_command(resolve)

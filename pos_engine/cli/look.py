@@ -35,6 +35,10 @@ _OWED: Final = Text("owed", "待处理")
 _NOTHING: Final = Text("nothing", "无")
 _RECENT: Final = Text("recent", "最近交易")
 _TRIED: Final = Text("tried", "已尝试")
+_UNRESOLVED: Final = Text(
+    "unresolved: blocks new transactions until a supervisor resolves it", "未解决: 须主管人工确认"
+)
+_TAKEN_OVER: Final = Text("taken over by a supervisor", "主管已确认")
 _BY_NOW: Final = Text("by now", "目前")
 
 
@@ -72,11 +76,12 @@ def _under_key(output: Output, config: Config, key: str) -> Exit:
     check_key(key)
     with reading(config) as journal:
         record = journal.find_key(key) if journal is not None else None
-        outcome = outcome_of(record, DIALECTS[config.dialect]) if record is not None else None
+        acting = journal.acting_on(record.number) if journal is not None and record is not None else ()
+        outcome = outcome_of(record, DIALECTS[config.dialect], acting) if record is not None else None
         if journal is None or record is None or outcome is None:
             reason = "nothing was sent under that key"
             raise NothingFoundError(reason)
-        line = line_of(record, journal.acting_on(record.number))
+        line = line_of(record, acting)
     if output.as_json:
         output.json({**outcome_json(outcome), "standing": standing_json(line.standing)})
     else:
@@ -102,7 +107,7 @@ def _seen(config: Config) -> Status:
     from pos_engine.session.states import FIRST_BATCH, SessionState
     from pos_engine.terminal import Status, Terminal
 
-    if was_begun(config.journal):
+    if was_begun(config.journal, config.mark):
         with Terminal.open(config, read_only=True) as terminal:
             return terminal.status()
     return Status(
@@ -148,7 +153,9 @@ def _owed_line(owed: Owed, output: Output) -> str:
     amount = str(owed.amount) if owed.amount is not None else ""
     since = owed.since.isoformat(sep=" ", timespec="seconds")
     facts = (output.say(owed.duty), owed.kind.value, amount, f"STAN {owed.stan}", since)
-    return f"{'  '.join(filter(None, facts))}  {output.say(_TRIED)} {owed.attempts}"
+    state = _UNRESOLVED if owed.unresolved else _TAKEN_OVER if owed.taken_over is not None else None
+    tried = f"{output.say(_TRIED)} {owed.attempts}"
+    return "  ".join(filter(None, (*facts, tried, output.say(state) if state is not None else None)))
 
 
 def _status_json(seen: Status) -> dict[str, object]:
@@ -175,4 +182,6 @@ def _owed_json(owed: Owed) -> dict[str, object]:
         "amount": amount_json(owed.amount),
         "since": owed.since.isoformat(),
         "attempts": owed.attempts,
+        "unresolved": owed.unresolved,
+        "taken_over": owed.taken_over,
     }

@@ -20,7 +20,7 @@ def reading(config: Config) -> Iterator[SqliteJournal | None]:
     from pos_engine.system import harden_process
 
     harden_process()
-    if not was_begun(config.journal):
+    if not was_begun(config.journal, config.mark):
         yield None
         return
     with contextlib.closing(read_journal(config)) as journal:

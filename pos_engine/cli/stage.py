@@ -75,6 +75,12 @@ class Stage:
         self._print(f"{len(self._acts)}  {'─' * (WIDTH - 3)}", fg="cyan")
         self._prose(text)
 
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """The messages of the present act, as `--json` shows them."""
+        messages: list[dict[str, Any]] = self._acts[-1]["messages"]
+        return messages
+
     def outcome(self, outcome: Outcome) -> Outcome:
         """Show what the cashier sees, and return it."""
         self._acts[-1]["outcome"] = outcome_json(outcome)
@@ -98,9 +104,7 @@ class Stage:
     def message(self, direction: Literal["sent", "received"], packet: Packet) -> None:
         """Tell of a message: its type first, then its fields in words."""
         message, say = packet.message, self._output.say
-        self._acts[-1]["messages"].append(
-            {"direction": direction, "mti": message.mti, "fields": masked(message, DIALECT.spec)}
-        )
+        self.messages.append({"direction": direction, "mti": message.mti, "fields": masked(message, DIALECT.spec)})
         if direction == "sent":
             self._row = DIALECT.kind_of(message)
         title = f"{say(self._row.title)} " if self._row is not None else ""

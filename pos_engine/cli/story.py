@@ -63,6 +63,18 @@ REVERSAL: Final = Text(
     "takes the doubtful sale back: a reversal with the same trace number (STAN, field 11) and the reason in field 39.",
     "磁盘流水记得未了结的交易, 断电也不会丢失. 终端在发送其他资金类请求之前先冲正: 相同的流水号(11域), 39域为冲正原因.",
 )
+POWER_CUT: Final = Text(
+    "Late afternoon. A customer pays 25.00: the request is sent, the host books it, and the moment its approval "
+    "arrives, the power fails. The terminal's process is killed where it stands; it can write nothing more, and nobody "
+    "in the shop has seen an answer.",
+    "傍晚, 顾客支付25.00元: 请求已发出, 主机已记账, 批准应答到达的瞬间突然断电. "
+    "终端进程被当场杀死, 来不及写任何东西, 店里没有人看到应答.",
+)
+POWER_BACK: Final = Text(
+    "The lights are on again, and a new process reads the journal. There is an intent without an outcome, so the sale "
+    "is in doubt, and before anything else it is taken back. The customer was charged nothing and pays again.",
+    "来电了. 新进程读取磁盘流水: 有交易意图而无结果, 即结果未知, 终端首先将其冲正. 顾客未被扣款, 重新付款.",
+)
 SIGN_OFF: Final = Text(
     "Evening. The terminal signs off; its keys are of no use to anybody now.",
     "晚上, 终端签退; 其工作密钥不再有效.",

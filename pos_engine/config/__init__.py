@@ -42,7 +42,8 @@ FILE_BYTES_MAX: Final = 65_536
 class Config:
     """A checked configuration.
 
-    Paths are absolute, times are seconds; `tpdu` and `header` are digits, `None` where the dialect has none.
+    Paths are absolute, times are seconds; `tpdu` and `header` are digits, `None` where the dialect has none. Without a
+    `mark` the journal's high-water mark lies beside it.
     """
 
     terminal_id: str
@@ -57,11 +58,13 @@ class Config:
     connect_timeout_s: float
     answer_timeout_s: float
     unsigned_decline: Literal["accept", "reverse"]
+    unsigned_reversal: Literal["accept", "repeat"]
     sign_on_age_max_s: float
     transaction_max: str | None
     day_max: str | None
     card_day_max: str | None
     journal: Path
+    mark: Path | None
     keystore: Path
     wrapping_key: Path
     reader: Literal["console", "simulated"]
@@ -252,7 +255,8 @@ def _value(key: Key, layers: Iterable[_Layer], base: Path, *, searched: bool) ->
             value = _checked(key, layer.values[key.name], origin, textual=layer.textual)
             return (layer.base / str(value) if key.type is Path else value), origin
     if not key.required:
-        return (base / str(key.default) if key.type is Path else key.default), DEFAULT
+        is_path = key.type is Path and key.default is not None
+        return (base / str(key.default) if is_path else key.default), DEFAULT
     if searched:
         reason = f"there is no {FILE_NAME} here, and {key.name} is not set otherwise; {_ADVICE}"
         raise ConfigError(reason)

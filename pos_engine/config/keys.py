@@ -159,6 +159,13 @@ KEYS: Final = (
         choices=("accept", "reverse"),
     ),
     Key(
+        "acquirer.unsigned_reversal",
+        "unsigned_reversal",
+        Text("an answer to a reversal without a MAC: take it, or send again", "无MAC的冲正应答: 接受, 或重发冲正"),
+        default="accept",
+        choices=("accept", "repeat"),
+    ),
+    Key(
         "session.sign_on_age_max_s",
         "sign_on_age_max_s",
         Text("seconds after which a new sign-on is due", "签到有效期(秒)"),
@@ -194,6 +201,13 @@ KEYS: Final = (
         type=Path,
         default="journal.db",
         form=_A_PATH,
+    ),
+    Key(
+        "storage.mark",
+        "mark",
+        Text("the journal's high-water mark: best on other media", "流水高水位标记文件, 宜存于另一介质"),
+        type=Path,
+        form=f"{_A_PATH}; without it beside the journal",
     ),
     Key(
         "storage.keystore",

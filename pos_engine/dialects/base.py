@@ -41,6 +41,8 @@ class Kind(enum.Enum):
     VOID = "void"
     REFUND = "refund"
     REVERSAL = "reversal"
+    RESTORE = "restore"
+    """No request: a person put a backup of the journal in its place, and numbers up to this one count as used."""
 
 
 class OnSilence(enum.Enum):

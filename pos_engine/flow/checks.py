@@ -138,13 +138,18 @@ def own_sale(original: OriginalRef, journal: JournalView) -> Record | None:
 
 
 def is_reversed(acting: Iterable[Record]) -> bool:
-    """Tell whether a reversal among the records that act on a request was accepted."""
-    return any(each.kind is Kind.REVERSAL and each.state is State.APPROVED for each in acting)
+    """Tell whether a reversal among the records that act on a request was accepted, for good."""
+    return any(each.ends is not None for each in acting)
 
 
 def is_voided(acting: Iterable[Record]) -> bool:
     """Tell whether a void among the records that act on a sale was approved."""
     return any(each.kind is Kind.VOID and each.state is State.APPROVED for each in acting)
+
+
+def has_moved(record: Record) -> bool:
+    """Tell whether a person found out that money moved, where the terminal never heard."""
+    return record.resolution is not None and record.resolution.moved is True
 
 
 def _approved_sale(sale: Record, acting: Iterable[Record]) -> Amount:
@@ -199,13 +204,13 @@ def _check_void(order: Order, journal: JournalView, session: Session, now: Insta
 
 
 def _refunds(acting: Iterable[Record]) -> list[Record]:
-    return [each for each in acting if each.kind is Kind.REFUND and each.state is State.APPROVED]
+    return [each for each in acting if each.kind is Kind.REFUND and (each.state is State.APPROVED or has_moved(each))]
 
 
 def _refuse_while_in_doubt(original: OriginalRef, journal: JournalView) -> None:
     """Refuse to act on a sale while a refund of it is in doubt, whoever's sale it was."""
     for each in journal.open_records((Kind.REFUND,)):
-        if _acts_on(each, original):
+        if each.resolution is None and _acts_on(each, original):
             reason = f"a refund of STAN {original.stan} is in doubt: ask the acquirer what became of it first"
             raise UsageError(reason)
 

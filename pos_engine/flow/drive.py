@@ -28,10 +28,12 @@ from pos_engine.flow.effects import (
     KeysChecked,
     NothingSent,
     Presented,
+    Save,
     Silent,
     TakeCard,
     Unreadable,
 )
+from pos_engine.flow.late import belated, with_proof
 from pos_engine.flow.plan import Duty, DutyKind, plan
 from pos_engine.flow.responses import classify
 from pos_engine.flow.states import Cue
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from pos_engine.clock import Instant
     from pos_engine.flow.profile import Profile
     from pos_engine.journal.view import JournalView
+    from pos_engine.session.states import Session
+    from pos_engine.values import Amount
 
 Drive = Generator[Effect, Happening, "Finished"]
 
@@ -106,17 +110,18 @@ def _carry_out(
     session = session_of(journal, now, profile.sign_on_age_max_s)
     order = check_history(order, journal, session, profile, now)
     if order.original is not None:
-        now = yield from _authorised(order, order.original.stan)
+        now = yield from authorised(order.kind, order.amount, order.original.stan)
     record, now = yield from _ordered(order, journal, profile, now)
     return record, None, now
 
 
-def _authorised(order: Order, stan: str) -> Generator[Effect, Happening, Instant]:
-    happened = yield Ask(Authorise(order.kind, order.amount, stan))
+def authorised(kind: Kind, amount: Amount | None, stan: str) -> Generator[Effect, Happening, Instant]:
+    """Ask the supervisor; `UsageError` when it may not be."""
+    happened = yield Ask(Authorise(kind, amount, stan))
     if not isinstance(happened, Authorised):
         raise _unexpected(happened)
     if not happened.granted:
-        reason = f"the supervisor did not allow the {order.kind.value}"
+        reason = f"the supervisor did not allow the {kind.value}"
         raise UsageError(reason)
     return happened.now
 
@@ -142,13 +147,13 @@ def _work_off(journal: JournalView, profile: Profile, now: Instant, order: Order
             _, now = yield from _exchange(record, Cue.RESTART, journal, profile, now)
     for _ in range(limits.DUTIES_PER_CALL_MAX):
         duty = plan(journal, profile, now, wanted=wanted)
-        if duty is None or (duty.wait_s > 0 and not urgent):
+        if duty is None or duty.may_wait or (duty.wait_s > 0 and not urgent):
             return Finished(now, None, None, done, duty)
         signed_on = sum(record.kind is Kind.SIGN_ON for record in done)
         if duty.kind is DutyKind.SIGN_ON and signed_on >= limits.SIGN_ONS_PER_CALL_MAX:
             return Finished(now, None, done[-1], done, duty)
         record, now = yield from _fulfil(duty, journal, profile, now)
-        if record.state is not State.APPROVED and not record.demands_sign_on:
+        if record.state is not State.APPROVED and not record.demands_sign_on and not duty.is_taken_over:
             return Finished(now, None, record, done, plan(journal, profile, now))
         done = (*done, record)
     return Finished(now, None, done[-1], done, plan(journal, profile, now))
@@ -209,21 +214,49 @@ def _exchange(
 ) -> Generator[Effect, Happening, tuple[Record, Instant]]:
     """Run one exchange to a state in which nothing more happens by itself."""
     session = session_of(journal, now, profile.sign_on_age_max_s)
-    terms = Evidence(
-        deadline_s=now.elapsed_s + profile.answer_timeout_s,
-        # An owed message is sealed with today's key, whatever it was first sealed with.
-        mac_key=session.key(KeyUsage.MAC) if profile.dialect.kinds[record.kind].mac else None,
-        signed_on_by=session.sign_on.number if session.sign_on is not None else None,
-    )
-    evidence = terms
+    terms = evidence = _terms(record, session, profile, now)
     while cue is not None:
         record, effects = step(record, cue, now, evidence)
         cue = None
         for effect in effects:
             happened = yield effect
             now = happened.now
+            # What came before the request may prove something about it, so it is kept before the answer is judged.
+            for stray in _set_aside(happened):
+                record, now = yield from _kept_late(stray, record, journal, profile, now, batch=session.batch)
             cue, evidence = _cue_of(happened, record, profile, terms)
+            if isinstance(happened, Answered) and cue is Cue.STRANGER:
+                record, now = yield from _kept_late(happened, record, journal, profile, now, batch=session.batch)
     return record, now
+
+
+def _terms(record: Record, session: Session, profile: Profile, now: Instant) -> Evidence:
+    """Say how a record's request is sent: until when, and under which keys."""
+    signed_on = session.sign_on is not None
+    # An owed message is sealed with today's key, whatever it was first sealed with.
+    sealed = profile.dialect.kinds[record.kind].mac
+    return Evidence(
+        deadline_s=now.elapsed_s + profile.answer_timeout_s,
+        seal_key=session.key(KeyUsage.MAC) if sealed else None,
+        mac_key=session.key(KeyUsage.MAC) if signed_on else None,
+        signed_on_by=session.sign_on.number if session.sign_on is not None else None,
+    )
+
+
+def _set_aside(happened: Happening) -> tuple[Answered, ...]:
+    return happened.set_aside if isinstance(happened, Answered | Silent | NothingSent | Unreadable) else ()
+
+
+def _kept_late(
+    stray: Answered, record: Record, journal: JournalView, profile: Profile, now: Instant, *, batch: str
+) -> Generator[Effect, Happening, tuple[Record, Instant]]:
+    """Keep what a stray message proves, on whichever record that is; returns the present exchange's own record."""
+    found = belated(stray, journal, profile, batch=batch, waiting=record.number)
+    if found is None or found.late is None:
+        return record, now
+    if found.number == record.number:
+        found = record = with_proof(record, found.late)
+    return record, (yield Save(found)).now
 
 
 def _cue_of(happened: Happening, record: Record, profile: Profile, terms: Evidence) -> tuple[Cue | None, Evidence]:
@@ -248,7 +281,7 @@ def _cue_of(happened: Happening, record: Record, profile: Profile, terms: Eviden
 def _read_answer(happened: Answered, record: Record, profile: Profile, terms: Evidence) -> tuple[Cue, Evidence]:
     dialect = profile.dialect
     cue, why = classify(record, happened, profile)
-    if cue in {Cue.STRANGER, Cue.LATE_APPROVAL}:
+    if cue is Cue.STRANGER:
         return cue, replace(terms, note=why)
     evidence = replace(
         terms,

@@ -1,7 +1,7 @@
 """What the driver asks of the world, and what the world answers. Effects are data; only a performer does anything.
 
     Save(record)            -> Done           when the record is durable
-    Send(message, ...)      -> Answered | Silent | NothingSent | Unreadable
+    Send(message, ...)      -> Answered | Silent | NothingSent | Unreadable     each with what was `set_aside` before
     Listen(deadline)        -> Answered | Silent | Unreadable
     Ask(TakeCard(...))      -> Presented
     Ask(CheckKeys(...))     -> KeysChecked
@@ -35,18 +35,22 @@ class Save:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send a request and wait for a frame until `deadline_s` (elapsed); `mac_key` is `None` for kinds without MAC."""
+    """Send a request and wait for a frame until `deadline_s` (elapsed)."""
 
     message: Message
     deadline_s: float
+    seal_key: WrappedKey | None
+    """The key of the request's MAC; `None` for kinds without one."""
     mac_key: WrappedKey | None
+    """The key in force, under which whatever arrives is verified."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Wait on for another frame, because the last one was not the answer."""
+    """Wait on for another frame, because the last one was not the answer; keys as for `Send`."""
 
     deadline_s: float
+    seal_key: WrappedKey | None
     mac_key: WrappedKey | None
 
 
@@ -116,6 +120,8 @@ class Answered:
     mac: MacState
     processing_request: str | None = None
     """What the host asks for in the header."""
+    set_aside: tuple[Answered, ...] = ()
+    """What lay in the connection before the request was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +130,7 @@ class Silent:
 
     now: Instant
     why: str
+    set_aside: tuple[Answered, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +141,7 @@ class NothingSent:
     why: str
     keys_failed: bool = False
     """Because a key in force does not open any more."""
+    set_aside: tuple[Answered, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +151,7 @@ class Unreadable:
     now: Instant
     why: str
     keys_failed: bool = False
+    set_aside: tuple[Answered, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

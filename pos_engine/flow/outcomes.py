@@ -10,8 +10,9 @@ import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from pos_engine import limits
 from pos_engine.dialects.base import REVERSAL_REASONS, Kind, OnSilence, OriginalRef
-from pos_engine.flow.checks import is_reversed, is_voided, requested
+from pos_engine.flow.checks import has_moved, is_reversed, is_voided, requested
 from pos_engine.journal.record import State
 from pos_engine.values import Text
 
@@ -90,6 +91,7 @@ class Standing(enum.Enum):
     IN_DOUBT = "in doubt"
     REVERSED = "reversed"
     VOIDED = "voided"
+    SETTLED = "settled by a person"
     UNSENT = "not sent"
 
 
@@ -99,6 +101,7 @@ STANDINGS: Final[Mapping[Standing, Text]] = {
     Standing.IN_DOUBT: Text("in doubt", "结果未知"),
     Standing.REVERSED: Text("reversed", "已冲正"),
     Standing.VOIDED: Text("voided", "已撤销"),
+    Standing.SETTLED: Text("settled by a person", "已人工处理"),
     Standing.UNSENT: Text("not sent", "未发送"),
 }
 """Each standing in words."""
@@ -117,6 +120,8 @@ class Line:
     card: str | None
     at: datetime
     """When it was begun, by the terminal's wall clock."""
+    found_moved: bool = False
+    """Whether a person found out that the money moved."""
 
     @property
     def about_money(self) -> bool:
@@ -127,7 +132,8 @@ class Line:
     def moved_minor(self) -> int:
         """What this request moved to the merchant for good, as far as the terminal knows."""
         # A voided sale did move; its void moved the same back.
-        if self.standing not in {Standing.APPROVED, Standing.VOIDED} or self.amount is None:
+        moved = self.standing in {Standing.APPROVED, Standing.VOIDED} or self.found_moved
+        if not moved or self.amount is None:
             return 0
         return _SIGNS.get(self.kind, 0) * self.amount.minor
 
@@ -145,11 +151,35 @@ def line_of(record: Record, acting: Sequence[Record]) -> Line:
         standing = Standing.REVERSED
     elif standing is Standing.APPROVED and is_voided(acting):
         standing = Standing.VOIDED
+    elif record.resolution is not None and record.resolution.moved is not None:
+        standing = Standing.SETTLED
     counts = standing in {Standing.APPROVED, Standing.DECLINED, Standing.VOIDED}
     code = record.code if counts else None
-    return Line(record.kind, record.stan, record.batch, standing, code, record.amount, record.card, record.opened.wall)
+    return Line(
+        kind=record.kind,
+        stan=record.stan,
+        batch=record.batch,
+        standing=standing,
+        code=code,
+        amount=record.amount,
+        card=record.card,
+        at=record.opened.wall,
+        found_moved=has_moved(record),
+    )
 
 
+UNRESOLVED: Final = Text(
+    "the host does not accept its reversal: a supervisor has to take it over; it is sent on until the host accepts it",
+    "主机多次未受理冲正, 须由主管人工确认; 确认后仍将继续冲正",
+)
+TAKEN_OVER: Final = Text(
+    "a supervisor has taken it over; its reversal is sent on until the host accepts it",
+    "主管已确认, 冲正将继续发送直至受理",
+)
+FOUND: Final = {
+    True: Text("a person found out that the money moved", "经人工查询, 资金已变动"),
+    False: Text("a person found out that no money moved", "经人工查询, 资金未变动"),
+}
 REVERSED = Text("it was reversed since: nothing was charged", "已冲正, 未扣款")
 DUTIES = {
     OnSilence.REVERSE: Text("it will be reversed before anything else is sent", "下一笔交易前将自动冲正"),
@@ -180,11 +210,26 @@ def outcome_of(record: Record, dialect: Dialect, acting: Sequence[Record] = ()) 
         stan=record.stan,
         batch=record.batch,
         why=REVERSAL_REASONS.get(record.reason or "98", REVERSAL_REASONS["06"]),
-        duty=REVERSED if is_reversed(acting) else DUTIES[dialect.kinds[record.kind].on_silence],
+        duty=duty_of(record, dialect, acting),
         amount=record.amount,
         card=record.card,
         notes=record.notes,
     )
+
+
+def duty_of(record: Record, dialect: Dialect, acting: Sequence[Record]) -> Text:
+    """Say what becomes of a doubt: what the terminal does about it, or what was done."""
+    if is_reversed(acting):
+        return REVERSED
+    found = record.resolution.moved if record.resolution is not None else None
+    if found is not None:
+        return FOUND[found]
+    reversals = [each for each in (record, *acting) if each.kind is Kind.REVERSAL and each.state is State.DOUBTFUL]
+    if any(each.resolution is not None for each in reversals):
+        return TAKEN_OVER
+    if any(each.attempts >= limits.UNRESOLVED_ATTEMPTS for each in reversals):
+        return UNRESOLVED
+    return DUTIES[dialect.kinds[record.kind].on_silence]
 
 
 def _approved(record: Record, dialect: Dialect) -> Approved:

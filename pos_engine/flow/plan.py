@@ -3,7 +3,8 @@
 A sign-on that is due goes first, because without keys in force nothing else can be sent. Then come the duties, oldest
 first: a sale whose outcome is in doubt owes a reversal, and a reversal that was not accepted is repeated with the
 same STAN until it is. A duty that failed waits longer each time, by elapsed seconds and never by the wall clock; it
-is never dropped.
+is never dropped. One that failed too often is unresolved until a person takes it over; then it goes on being tried, and
+nothing waits for it any more.
 """
 
 from __future__ import annotations
@@ -44,6 +45,23 @@ class Duty:
     """What is to be reversed or repeated; nothing for a sign-on."""
     wait_s: float = 0.0
 
+    @property
+    def is_taken_over(self) -> bool:
+        """Whether a person has taken it over: it is still tried, and nothing new waits for it."""
+        return self.record is not None and self.record.resolution is not None
+
+    @property
+    def is_unresolved(self) -> bool:
+        """Whether it failed so often that a person has to take it over."""
+        if self.record is None or self.kind is not DutyKind.REPEAT or self.is_taken_over:
+            return False
+        return self.record.attempts >= limits.UNRESOLVED_ATTEMPTS
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether something new may go ahead of it now."""
+        return self.is_taken_over and self.wait_s > 0
+
 
 def plan(journal: JournalView, profile: Profile, now: Instant, *, wanted: bool = False) -> Duty | None:
     """Name the exchange that is owed next, or `None` when nothing is.
@@ -51,16 +69,14 @@ def plan(journal: JournalView, profile: Profile, now: Instant, *, wanted: bool =
     A terminal that was signed off on purpose stays so until something is `wanted` of it, or money is owed.
     """
     session = session_of(journal, now, profile.sign_on_age_max_s)
-    if (
-        session.state is SessionState.SIGNED_OFF
-        and not wanted
-        and not any(duty.kind is not DutyKind.ASK for duty in owed(journal, profile, now))
-    ):
+    duties = [duty for duty in owed(journal, profile, now) if duty.kind is not DutyKind.ASK]
+    if session.state is SessionState.SIGNED_OFF and not wanted and not duties:
         return None
     if not session.ready:
         failed = journal.failures(Kind.SIGN_ON)
         return Duty(DutyKind.SIGN_ON, None, _wait_s(failed[-1], len(failed), now) if failed else 0.0)
-    return next((duty for duty in owed(journal, profile, now) if duty.kind is not DutyKind.ASK), None)
+    first = next((duty for duty in duties if not duty.may_wait), None)
+    return first or min(duties, key=lambda duty: duty.wait_s, default=None)
 
 
 def owed(journal: JournalView, profile: Profile, now: Instant) -> Iterator[Duty]:
@@ -75,8 +91,8 @@ def owed(journal: JournalView, profile: Profile, now: Instant) -> Iterator[Duty]
 def _duty_of(record: Record, acting: Sequence[Record], profile: Profile, now: Instant) -> Duty | None:
     match profile.dialect.kinds[record.kind].on_silence:
         case OnSilence.REVERSE if record.state in {State.PENDING, State.DOUBTFUL}:
-            # Once the reversal itself is on record, it carries the duty on.
-            if any(each.kind is Kind.REVERSAL for each in acting):
+            # A reversal that is not accepted yet carries the duty on. One that was, and ended nothing, needs another.
+            if any(each.kind is Kind.REVERSAL and each.state is not State.APPROVED for each in acting):
                 return None
             return Duty(DutyKind.REVERSE, record)
         case OnSilence.REPEAT if record.state is State.PENDING:
@@ -84,7 +100,7 @@ def _duty_of(record: Record, acting: Sequence[Record], profile: Profile, now: In
             return Duty(DutyKind.REPEAT, record)
         case OnSilence.REPEAT:
             return Duty(DutyKind.REPEAT, record, _wait_s(record, record.attempts, now))
-        case OnSilence.ASK:
+        case OnSilence.ASK if record.resolution is None:
             return Duty(DutyKind.ASK, record)
         case _:
             return None
@@ -96,7 +112,9 @@ def _wait_s(last: Record, attempts: int, now: Instant) -> float:
     if age_s is None:
         return 0.0
     exponent = min(max(attempts, 1) - 1, 20)
-    return max(0.0, min(limits.BACKOFF_FIRST_S * 2.0**exponent, limits.BACKOFF_MAX_S) - age_s)
+    left_s = min(limits.BACKOFF_FIRST_S * 2.0**exponent, limits.BACKOFF_MAX_S) - age_s
+    # A rest of a fraction of nothing is what rounding leaves: whoever waited for it would wait for ever.
+    return left_s if left_s >= limits.WAIT_MIN_S else 0.0
 
 
 def expendable(journal: JournalView, profile: Profile) -> tuple[int, ...]:

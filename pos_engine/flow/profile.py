@@ -40,3 +40,5 @@ class Profile:
     limits: SaleLimits = SaleLimits()
     accepts_unsigned_declines: bool = True
     """Whether a decline without a MAC counts; else it is reversed with reason 98."""
+    accepts_unsigned_reversals: bool = True
+    """Whether an answer without a MAC may end a reversal; else it is sent again until one with a MAC does."""

@@ -87,11 +87,14 @@ def _compose(details: Draft, profile: Profile) -> Message:
 
 
 def draft_reversal(original: Record, journal: JournalView, profile: Profile, now: Instant) -> Record:
-    """Build the reversal of a record in doubt: same STAN, same batch, the reason the doubt has."""
-    answer: Mapping[int, str] = original.answer or {}
-    request = profile.dialect.compose_reversal(
-        original.request, original.reason or DEFAULT_REASON, answer.get(38), answer.get(13)
-    )
+    """Build the reversal of a record in doubt: same STAN, same batch, the reason the doubt has.
+
+    Where the host approved late, the reversal names that approval, and only acceptance ends it.
+    """
+    late = next((each.late for each in (original, *journal.acting_on(original.number)) if each.late is not None), None)
+    known: Mapping[int, str] = {**(late or {}), **(original.answer or {})}
+    reason = original.reason or DEFAULT_REASON
+    request = profile.dialect.compose_reversal(original.request, reason, known.get(38), known.get(13))
     return Record(
         number=journal.next_number(),
         kind=Kind.REVERSAL,
@@ -104,6 +107,11 @@ def draft_reversal(original: Record, journal: JournalView, profile: Profile, now
         amount=original.amount,
         card=original.card,
         original=original.number,
-        approval_proven=original.reason == UNWANTED_REASON
-        and verdict_of(Message("", answer), profile.dialect) is Verdict.APPROVAL,
+        approval_proven=late is not None or _is_unwanted_approval(original, profile),
     )
+
+
+def _is_unwanted_approval(original: Record, profile: Profile) -> bool:
+    answer = original.answer
+    is_approval = answer is not None and verdict_of(answer, profile.dialect) is Verdict.APPROVAL
+    return is_approval and original.reason == UNWANTED_REASON

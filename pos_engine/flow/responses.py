@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from pos_engine.dialects.base import Kind, OnSilence, Verdict
 from pos_engine.flow.effects import Answered, MacState
 from pos_engine.flow.states import Cue
+from pos_engine.journal.record import ACCEPTED
 
 if TYPE_CHECKING:
     from pos_engine.dialects.base import Dialect, KindRow
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from pos_engine.journal.record import Record
     from pos_engine.wire.message import Message
 
-ACCEPTED: Final = "00"
 REVERSAL_ENDS: Final = frozenset({ACCEPTED, "12", "25"})
 """Accepted; never heard of it; no such original: after each of these nothing is left to reverse."""
 PARTIAL_APPROVAL: Final = "10"
@@ -38,12 +38,10 @@ def classify(record: Record, answer: Answered, profile: Profile) -> tuple[Cue, s
     if difference == BATCH_DIFFERS and verdict is Verdict.SIGN_ON:
         # That the batches differ is the very thing such an answer reports.
         return Cue.NOT_ACCEPTED_DEMAND, "a demand to sign on, under another batch"
-    if difference and _is_late_approval(record, answer, dialect):
-        return Cue.LATE_APPROVAL, "the request that is being reversed was approved, late"
     if difference:
         return Cue.STRANGER, f"passed over {message.mti}: {difference}"
     if row.on_silence is OnSilence.REPEAT:
-        return _of_repeated(record, answer, verdict, row)
+        return _of_repeated(record, answer, row, profile)
     if verdict is Verdict.APPROVAL:
         return _of_approval(record, answer, row, dialect)
     return _of_decline(verdict, answer.mac, row, profile)
@@ -87,30 +85,27 @@ def _private_mismatch(request: Message, answer: Message, row: KindRow, dialect: 
     return "" if layout.get(sent, "60.2") == layout.get(received, "60.2") else BATCH_DIFFERS
 
 
-def _is_late_approval(record: Record, answer: Answered, dialect: Dialect) -> bool:
-    """Tell whether a message is the proven approval of what a reversal takes back: the two have crossed."""
-    if record.kind is not Kind.REVERSAL or answer.mac is not MacState.VALID:
-        return False
-    if verdict_of(answer.message, dialect) is not Verdict.APPROVAL:
-        return False
-    reversible = (row for row in dialect.kinds.values() if row.on_silence is OnSilence.REVERSE)
-    return any(not mismatch(record.request, answer.message, row, dialect) for row in reversible)
-
-
-def _of_repeated(record: Record, answer: Answered, verdict: Verdict | None, row: KindRow) -> tuple[Cue, str]:
+def _of_repeated(record: Record, answer: Answered, row: KindRow, profile: Profile) -> tuple[Cue, str]:
     code = answer.message.get(39, "")
-    if verdict is Verdict.SIGN_ON:
+    if verdict_of(answer.message, profile.dialect) is Verdict.SIGN_ON:
         return Cue.NOT_ACCEPTED_DEMAND, f"not accepted: {code}"
     if code not in REVERSAL_ENDS:
         return Cue.NOT_ACCEPTED, "not accepted"
+    objection = _objection(record, answer, row, profile)
+    return (Cue.NOT_ACCEPTED, f"not accepted: {objection}") if objection else (Cue.APPROVAL, "")
+
+
+def _objection(record: Record, answer: Answered, row: KindRow, profile: Profile) -> str:
+    """Say why an answer with a code that ends reversals does not end this one; empty when it does."""
+    code = answer.message.get(39, "")
     if row.mac and answer.mac is MacState.WRONG:
-        return Cue.NOT_ACCEPTED, "not accepted: the MAC is wrong"
+        return "the MAC is wrong"
+    if row.mac and answer.mac is MacState.ABSENT and not profile.accepts_unsigned_reversals:
+        return "without a MAC, which this profile demands"
     if record.approval_proven and code != ACCEPTED:
-        return Cue.NOT_ACCEPTED, "not accepted: the host does not know what it approved"
+        return "the host does not know what it approved"
     lacking = row.answered_with - set(answer.message)
-    if code == ACCEPTED and lacking:
-        return Cue.NOT_ACCEPTED, f"not accepted: without fields {_listed(lacking)}"
-    return Cue.APPROVAL, ""
+    return f"without fields {_listed(lacking)}" if code == ACCEPTED and lacking else ""
 
 
 def _of_approval(record: Record, answer: Answered, row: KindRow, dialect: Dialect) -> tuple[Cue, str]:

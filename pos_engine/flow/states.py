@@ -33,7 +33,6 @@ class Cue(enum.Enum):
     UNWANTED = "an approval that was not asked for in this form"
     UNSIGNED = "a decline without a MAC, where the profile wants one"
     STRANGER = "a message that answers another request"
-    LATE_APPROVAL = "a proven approval of the request that is being reversed"
     UNREADABLE = "bytes that are no message"
     SILENCE = "no answer in time, or the link was lost"
     RESTART = "the terminal starts and finds the exchange unfinished"
@@ -60,7 +59,6 @@ TRANSITIONS: Final[Mapping[tuple[State, Cue], tuple[State, Action]]] = {
     (State.PENDING, Cue.DECLINE): (State.DECLINED, Action.CONCLUDE),
     (State.PENDING, Cue.DEMAND): (State.DECLINED, Action.CONCLUDE),
     (State.PENDING, Cue.STRANGER): (State.PENDING, Action.LISTEN),
-    (State.PENDING, Cue.LATE_APPROVAL): (State.PENDING, Action.LISTEN),
     (State.PENDING, Cue.NOT_ACCEPTED): (State.DOUBTFUL, Action.DOUBT),
     (State.PENDING, Cue.NOT_ACCEPTED_DEMAND): (State.DOUBTFUL, Action.DOUBT),
     (State.PENDING, Cue.UNPROVEN): (State.DOUBTFUL, Action.DOUBT),

@@ -32,6 +32,7 @@ class Evidence:
     new_batch: str | None = None
     demands_sign_on: bool = False
     deadline_s: float = 0.0
+    seal_key: WrappedKey | None = None
     mac_key: WrappedKey | None = None
     signed_on_by: int | None = None
     note: str = ""
@@ -49,7 +50,7 @@ def step(record: Record, cue: Cue, now: Instant, evidence: Evidence) -> tuple[Re
 
 
 def _noted(record: Record, cue: Cue, evidence: Evidence) -> Record:
-    """Add the remark, and what the cue proves. What decides is always noted, the rest while there is room."""
+    """Add the remark, and what the cue demands. What decides is always noted, the rest while there is room."""
     notes = record.notes
     room = limits.NOTES_MAX - (1 if record.state is State.PENDING else 0)
     if evidence.note and evidence.note not in notes[-1:]:
@@ -58,13 +59,12 @@ def _noted(record: Record, cue: Cue, evidence: Evidence) -> Record:
         record,
         notes=notes,
         demands_sign_on=record.demands_sign_on or cue in DEMANDS or evidence.demands_sign_on,
-        approval_proven=record.approval_proven or cue is Cue.LATE_APPROVAL,
     )
 
 
 def _begin(record: Record, _cue: Cue, evidence: Evidence) -> tuple[Record, tuple[Effect, ...]]:
     begun = replace(record, attempts=record.attempts + 1, signed_on_by=evidence.signed_on_by, demands_sign_on=False)
-    return begun, (Save(begun), Send(begun.request, evidence.deadline_s, evidence.mac_key))
+    return begun, (Save(begun), Send(begun.request, evidence.deadline_s, evidence.seal_key, evidence.mac_key))
 
 
 def _conclude(record: Record, cue: Cue, evidence: Evidence) -> tuple[Record, tuple[Effect, ...]]:
@@ -85,7 +85,7 @@ def _check_keys(record: Record, _cue: Cue, evidence: Evidence) -> tuple[Record, 
 
 
 def _listen(record: Record, _cue: Cue, evidence: Evidence) -> tuple[Record, tuple[Effect, ...]]:
-    return record, (Listen(evidence.deadline_s, evidence.mac_key),)
+    return record, (Listen(evidence.deadline_s, evidence.seal_key, evidence.mac_key),)
 
 
 def _doubt(record: Record, cue: Cue, evidence: Evidence) -> tuple[Record, tuple[Effect, ...]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pos_engine.dialects.base import Kind
 from pos_engine.errors import JournalFault
 from pos_engine.journal import schema
 from pos_engine.journal.mark import highest
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
+    from pos_engine.journal.record import Record
+
 KEEP: Final = "the journal is refused as it is, keep it as evidence"
 ABOUT: Final = "SELECT name, value FROM about"
 ENTRIES: Final = "SELECT seq, number, sealed, body, digest FROM entries ORDER BY seq"
 INDEX: Final = """
-    SELECT c.number, c.kind, c.state, c.stan, c.batch, c.original, c.demanded_after, c.key, c.day, c.seq, e.body
+    SELECT c.number, c.kind, c.state, c.stan, c.batch, c.original, c.demanded_after, c.ends, c.key, c.day, c.seq, e.body
     FROM current c LEFT JOIN entries e ON e.seq = c.seq ORDER BY c.number"""
 SEALS: Final = "SELECT number, wrapped, box FROM seals"
 RECEIPTS: Final = "SELECT number, receipt FROM receipts"
@@ -42,21 +45,25 @@ class Audited:
     """Records whose card data was destroyed on purpose, each with its receipt."""
 
 
-def about(owner: str, sealing: Sealing) -> dict[str, str]:
+def about(sealing: Sealing) -> dict[str, str]:
     """Return what a journal says about itself."""
-    return {"owner": owner, "check": sealing.owner_check}
+    return {"owner": sealing.owner, "check": sealing.owner_check}
 
 
-def audit(database: sqlite3.Connection, path: Path, owner: str, sealing: Sealing, marked: bytes | None) -> Audited:
+def audit(
+    database: sqlite3.Connection, path: Path, sealing: Sealing, marked: bytes | None, *, is_copy: bool = False
+) -> Audited:
     """Verify a whole journal, as it is at one moment; returns what it holds, or raises `JournalFault`.
 
-    `marked` is what the file of its high-water mark held before that moment, `None` if there was none.
+    `marked` is what the file of its high-water mark held before that moment, `None` if there was none; a copy needs
+    none, and may end anywhere.
     """
     try:
         database.execute("BEGIN")
         found = schema.malformation(database, path)
         if found is None:
-            audited = _audit(database, owner, sealing, marked)
+            _compare_owner(database, sealing)
+            audited = _audit(database, sealing, Head(0, GENESIS) if is_copy else _highest(marked, sealing))
             database.execute("COMMIT")
             return audited
     except schema.UNREADABLE as error:
@@ -67,21 +74,28 @@ def audit(database: sqlite3.Connection, path: Path, owner: str, sealing: Sealing
     raise JournalFault(reason)
 
 
-def _audit(database: sqlite3.Connection, owner: str, sealing: Sealing, marked: bytes | None) -> Audited:
+def _audit(database: sqlite3.Connection, sealing: Sealing, mark: Head) -> Audited:
+    head, newest, sealed = _walk(database, sealing, mark)
+    stan = _compare_index(database, newest)
+    kept, erased = _compare_seals(database, sealing, sealed)
+    return Audited(head._replace(stan=stan), len(newest), kept, erased)
+
+
+def _compare_owner(database: sqlite3.Connection, sealing: Sealing) -> None:
     held = dict(database.execute(ABOUT))
-    if held.get("owner") != owner:
+    if held.get("owner") != sealing.owner:
         reason = "belongs to another terminal or merchant"
         raise JournalFault(reason)
-    if held != about(owner, sealing):
+    if held != about(sealing):
         reason = "was written under another storage key"
         raise JournalFault(reason)
+
+
+def _highest(marked: bytes | None, sealing: Sealing) -> Head:
     if marked is None:
         reason = f"its high-water mark is missing; {KEEP}"
         raise JournalFault(reason)
-    head, newest, sealed = _walk(database, sealing, highest(marked, sealing))
-    _compare_index(database, newest)
-    kept, erased = _compare_seals(database, sealing, sealed)
-    return Audited(head, len(newest), kept, erased)
+    return highest(marked, sealing)
 
 
 def _walk(database: sqlite3.Connection, sealing: Sealing, mark: Head) -> tuple[Head, dict[int, int], set[int]]:
@@ -95,7 +109,7 @@ def _walk(database: sqlite3.Connection, sealing: Sealing, mark: Head) -> tuple[H
             reason = f"entry {head.entries + 1} is damaged or missing; {KEEP}"
             raise JournalFault(reason)
         head = Head(seq, digest)
-        marked = marked or head == mark
+        marked = marked or (seq, digest) == (mark.entries, mark.digest)
         newest[number] = seq
         if sealed:
             with_card.add(number)
@@ -105,17 +119,24 @@ def _walk(database: sqlite3.Connection, sealing: Sealing, mark: Head) -> tuple[H
     return head, newest, with_card
 
 
-def _compare_index(database: sqlite3.Connection, newest: dict[int, int]) -> None:
-    """Compare what is searched with what was chained."""
-    seen = 0
+def _compare_index(database: sqlite3.Connection, newest: dict[int, int]) -> int:
+    """Compare what is searched with what was chained; returns the last STAN that was used, 0 for none."""
+    seen = stan = 0
     for *held, seq, body in database.execute(INDEX):
-        if newest.get(held[0]) != seq or tuple(held) != schema.columns(thaw(body)):
+        if newest.get(held[0]) != seq or tuple(held) != schema.columns(record := thaw(body)):
             seen = -1
             break
         seen += 1
+        stan = last_stan(record, stan)
     if seen != len(newest):
         reason = f"its index disagrees with its entries; {KEEP}"
         raise JournalFault(reason)
+    return stan
+
+
+def last_stan(record: Record, before: int) -> int:
+    """Return the last STAN that was used once a record is saved; a reversal uses its original's."""
+    return before if record.kind is Kind.REVERSAL else int(record.stan)
 
 
 def _compare_seals(database: sqlite3.Connection, sealing: Sealing, with_card: set[int]) -> tuple[int, int]:

@@ -55,7 +55,12 @@ def put_in_place(built: Path, path: Path) -> None:
     """Give a finished file its name, durably. Raises `OSError`."""
     _sync(built, os.O_RDONLY)
     built.replace(path)
-    _sync(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make durable which names a folder has. Raises `OSError`."""
+    _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
 
 
 def fault(path: Path, error: OSError) -> JournalFault:

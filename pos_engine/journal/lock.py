@@ -5,6 +5,7 @@ The lock is the kernel's, not the file's: a file left behind by a process that w
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from typing import TYPE_CHECKING, Final, Self
@@ -50,8 +51,7 @@ class WriterLock:
 def _locked(descriptor: int, journal: Path) -> int:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        _sign(descriptor)
     except BlockingIOError:
         failure = JournalFault(f"{journal}: held by pid {_holder(descriptor)}")
     except OSError as error:
@@ -60,6 +60,16 @@ def _locked(descriptor: int, journal: Path) -> int:
         return descriptor
     os.close(descriptor)
     raise failure
+
+
+def _sign(descriptor: int) -> None:
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    except OSError as error:
+        # The name is a courtesy, and what is owed must be worked off on a full disk too.
+        if error.errno != errno.ENOSPC:
+            raise
 
 
 def _holder(descriptor: int) -> str:

@@ -2,26 +2,72 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 from pos_engine.dialects.base import Kind
 from pos_engine.journal.record import Record, State, freeze, thaw
 from pos_engine.journal.view import FAILURES_MAX, admit, following_stan
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from pos_engine.wire.spec import MessageSpec
 
+_UNSETTLED: Final = frozenset({State.PENDING, State.DOUBTFUL})
+
+
+@dataclass(slots=True)
+class _Index:
+    """Where to look, so that no question reads every record: numbers, in the order of the intents."""
+
+    kinds: dict[Kind, list[int]] = field(default_factory=dict)
+    days: dict[tuple[Kind, str], list[int]] = field(default_factory=dict)
+    acting: dict[int | None, list[int]] = field(default_factory=dict)
+    keys: dict[str | None, int] = field(default_factory=dict)
+    stans: dict[tuple[str, str], int] = field(default_factory=dict)
+    approved: dict[Kind, int] = field(default_factory=dict)
+    unsettled: set[int] = field(default_factory=set)
+    ended: dict[int, set[int]] = field(default_factory=dict)
+    demands: dict[int | None, set[int]] = field(default_factory=dict)
+    newest_request: int | None = None
+
+    def add(self, record: Record) -> None:
+        """Enter a record that is new; what is entered here never changes."""
+        number = record.number
+        self.kinds.setdefault(record.kind, []).append(number)
+        self.days.setdefault((record.kind, record.day), []).append(number)
+        self.acting.setdefault(record.original, []).append(number)
+        self.keys[record.key] = number
+        if record.kind is not Kind.REVERSAL:
+            self.stans[record.batch, record.stan] = self.newest_request = number
+
+    def move(self, old: Record | None, new: Record) -> None:
+        """Enter what a record's present form says, in place of what its last one said."""
+        if old is not None and old.demands_sign_on:
+            self.demands[old.signed_on_by].discard(old.number)
+        if old is not None and old.ends is not None:
+            self.ended[old.ends].discard(old.number)
+        if new.demands_sign_on:
+            self.demands.setdefault(new.signed_on_by, set()).add(new.number)
+        if new.ends is not None:
+            self.ended.setdefault(new.ends, set()).add(new.number)
+        (self.unsettled.add if new.state in _UNSETTLED else self.unsettled.discard)(new.number)
+        if new.state is State.APPROVED:
+            self.approved[new.kind] = max(new.number, self.approved.get(new.kind, 0))
+
 
 class MemoryJournal:
-    """The journal's whole interface over a dictionary."""
+    """The journal's whole interface over a few dictionaries."""
 
     def __init__(self, spec: MessageSpec) -> None:
         """Start empty; `spec` tells which elements may be kept."""
         self._spec = spec
-        self._records: dict[int, Record] = {}
+        self._bodies: dict[int, str] = {}
         self._card_data: dict[int, bytes] = {}
+        self._read: dict[int, Record] = {}
+        self._index = _Index()
         self.history: list[str] = []
         """Every form that was ever saved, as text, oldest first."""
 
@@ -29,86 +75,103 @@ class MemoryJournal:
         """Keep a record's present form."""
         admit(record, self)
         rest = freeze(record, self._spec)
-        if record.number not in self._records and rest.card_data:
-            self._card_data[record.number] = rest.card_data
+        known = self.find(record.number)
+        if known is None:
+            self._index.add(record)
+            if rest.card_data:
+                self._card_data[record.number] = rest.card_data
+        self._index.move(known, record)
         # What comes back is what was kept, not the object that was given.
-        self._records[record.number] = thaw(rest.body, self._card_data.get(record.number, b""))
+        self._bodies[record.number] = rest.body
+        self._read.pop(record.number, None)
         self.history.append(rest.body)
 
     def shred(self, numbers: Sequence[int]) -> None:
         """Forget the card data of some records."""
         for number in numbers:
             if self._card_data.pop(number, b""):
-                self._records[number] = thaw(freeze(self._records[number], self._spec).body)
+                self._read.pop(number, None)
 
     def close(self) -> None:
         """Do nothing: memory needs no releasing."""
 
     def next_number(self) -> int:
         """Return the number of the next record."""
-        return len(self._records) + 1
+        return len(self._bodies) + 1
 
     def next_stan(self) -> str:
         """Return the next STAN that the batch in force has not used."""
-        requests = [record for record in self._records.values() if record.kind is not Kind.REVERSAL]
-        if not requests:
+        newest = self._index.newest_request
+        last = self.find(newest) if newest is not None else None
+        if last is None:
             return following_stan(None, lambda _stan: False)
         sign_on = self.last_approved(Kind.SIGN_ON)
-        batches = {requests[-1].batch, sign_on.new_batch if sign_on is not None else None}
-        used = {record.stan for record in requests if record.batch in batches}
-        return following_stan(requests[-1].stan, used.__contains__)
+        batches = {last.batch, (sign_on.new_batch if sign_on is not None else None) or last.batch}
+        return following_stan(last.stan, lambda stan: any((batch, stan) in self._index.stans for batch in batches))
 
     def find(self, number: int) -> Record | None:
         """Return a record by its number."""
-        return self._records.get(number)
+        known = self._read.get(number)
+        if known is not None or number not in self._bodies:
+            return known
+        self._read[number] = thaw(self._bodies[number], self._card_data.get(number, b""))
+        return self._read[number]
 
     def find_original(self, batch: str, stan: str) -> Record | None:
         """Return the request that used a STAN in a batch."""
-        wanted = (batch, stan)
-        found = (r for r in self._records.values() if r.kind is not Kind.REVERSAL and (r.batch, r.stan) == wanted)
-        return next(found, None)
+        return self._find(self._index.stans.get((batch, stan)))
 
     def find_key(self, key: str) -> Record | None:
         """Return the newest record under an idempotency key."""
-        return next((each for each in reversed(self._records.values()) if each.key == key), None)
+        return self._find(self._index.keys.get(key))
 
     def of_day(self, kind: Kind, day: str) -> Sequence[Record]:
         """Return the records of a kind that were begun on a day."""
-        return [each for each in self._records.values() if each.kind is kind and each.day == day]
+        return self._records(self._index.days.get((kind, day), ()))
 
     def open_records(self, kinds: Collection[Kind]) -> Sequence[Record]:
         """Return the pending and doubtful records of some kinds, without those that were reversed."""
-        everything = self._records.values()
-        reversed_ = {r.original for r in everything if r.kind is Kind.REVERSAL and r.state is State.APPROVED}
-        states = {State.PENDING, State.DOUBTFUL}
-        return [r for r in everything if r.kind in kinds and r.state in states and r.number not in reversed_]
+        numbers = (each for each in sorted(self._index.unsettled) if not self._index.ended.get(each))
+        return [each for each in self._records(numbers) if each.kind in kinds]
 
     def acting_on(self, number: int) -> Sequence[Record]:
         """Return the records that act on a record."""
-        return [record for record in self._records.values() if record.original == number]
+        return self._records(self._index.acting.get(number, ()))
 
     def last_approved(self, kind: Kind) -> Record | None:
         """Return the newest approved record of a kind."""
-        return next((r for r in self._newest_first() if r.kind is kind and r.state is State.APPROVED), None)
+        return self._find(self._index.approved.get(kind))
 
     def demanded_after(self, sign_on: int) -> Record | None:
         """Return the newest record, sent under this sign-on, whose answer demanded another."""
-        return next((r for r in self._newest_first() if r.demands_sign_on and r.signed_on_by == sign_on), None)
+        return self._find(max(self._index.demands.get(sign_on, ()), default=None))
 
     def failures(self, kind: Kind) -> Sequence[Record]:
         """Return the records of a kind after its last approved one."""
-        approved = self.last_approved(kind)
-        since = approved.number if approved is not None else 0
-        return [r for r in self._records.values() if r.kind is kind and r.number > since][-FAILURES_MAX:]
+        since = self._index.approved.get(kind, 0)
+        numbers = self._index.kinds.get(kind)
+        if numbers is None or numbers[-1] <= since:
+            return []
+        return self._records(number for number in numbers[-FAILURES_MAX:] if number > since)
 
     def sealed_records(self) -> Sequence[Record]:
         """Return the records whose card data is still kept."""
-        return [self._records[number] for number in sorted(self._card_data)]
+        return self._records(sorted(self._card_data))
 
     def recent(self, count: int) -> Sequence[Record]:
         """Return the newest records, newest first."""
-        return self._newest_first()[:count]
+        return self._records(islice(reversed(self._bodies), count))
 
-    def _newest_first(self) -> list[Record]:
-        # Numbers are handed out in order, so the dictionary's order is theirs.
-        return list(self._records.values())[::-1]
+    def forms(self, number: int) -> Sequence[Record]:
+        """Return every form that a record had."""
+        return [form for form in map(thaw, self.history) if form.number == number]
+
+    def texts(self) -> tuple[str, ...]:
+        """Return the newest form of each record as it is kept, by number."""
+        return tuple(self._bodies.values())
+
+    def _find(self, number: int | None) -> Record | None:
+        return None if number is None else self.find(number)
+
+    def _records(self, numbers: Iterable[int]) -> list[Record]:
+        return [record for number in numbers if (record := self.find(number)) is not None]

@@ -38,8 +38,20 @@ class State(enum.Enum):
     UNSENT = "nothing left the terminal"
 
 
+ACCEPTED: Final = "00"
+"""The response code by which a host says that it did what a reversal or a management message asked."""
 FINAL: Final = frozenset({State.APPROVED, State.DECLINED, State.UNSENT})
 """What was shown never changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """A person's word on a duty that the terminal could not end: why, who, when, and whether money moved if known."""
+
+    reason: str
+    by: str
+    at: Instant
+    moved: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +91,20 @@ class Record:
     approval_proven: bool = False
     """Of a reversal: the host has proven that it approved the original, so 12 and 25 do not end it."""
     notes: tuple[str, ...] = field(default=())
+    late: Message | None = None
+    """A proven approval that came when it was not waited for, its open elements only: of this request, or, where this
+    is a reversal, of what it takes back."""
+    resolution: Resolution | None = None
+
+    @property
+    def ends(self) -> int | None:
+        """The number of the record whose doubt this one has ended: that of an accepted reversal's original.
+
+        A host that ended it by not knowing the original, and approved the original late, has ended nothing.
+        """
+        crossed = self.late is not None and self.code != ACCEPTED
+        accepted = self.kind is Kind.REVERSAL and self.state is State.APPROVED and not crossed
+        return self.original if accepted else None
 
     @property
     def day(self) -> str:
@@ -142,6 +168,8 @@ def freeze(record: Record, spec: MessageSpec) -> AtRest:
         "key": record.key,
         "approval_proven": record.approval_proven,
         "notes": list(record.notes),
+        "late": None if record.late is None else _message_out(open_part(record.late, spec)),
+        "resolution": None if record.resolution is None else _resolution_out(record.resolution),
     }
     sealed = {str(number): value for number, value in card_part(record.request, spec).items()}
     return AtRest(_text(body), _text(sealed).encode() if sealed else b"")
@@ -165,7 +193,7 @@ def _text(value: dict[str, Any]) -> str:
 
 
 def _record_in(body: dict[str, Any]) -> Record:
-    amount, answer = body["amount"], body["answer"]
+    amount, answer, late, resolution = body["amount"], body["answer"], body["late"], body["resolution"]
     return Record(
         number=int(body["number"]),
         kind=Kind(body["kind"]),
@@ -188,6 +216,8 @@ def _record_in(body: dict[str, Any]) -> Record:
         key=body["key"],
         approval_proven=bool(body["approval_proven"]),
         notes=tuple(body["notes"]),
+        late=None if late is None else _message_in(late),
+        resolution=None if resolution is None else _resolution_in(*resolution),
     )
 
 
@@ -197,6 +227,14 @@ def _key_out(key: WrappedKey) -> list[str]:
 
 def _key_in(usage: str, cryptogram: str, check_value: str, algorithm: str) -> WrappedKey:
     return WrappedKey(KeyUsage[usage], bytes.fromhex(cryptogram), bytes.fromhex(check_value), Algorithm(algorithm))
+
+
+def _resolution_out(resolution: Resolution) -> list[Any]:
+    return [resolution.reason, resolution.by, _instant_out(resolution.at), resolution.moved]
+
+
+def _resolution_in(reason: str, by: str, at: list[Any], moved: object) -> Resolution:
+    return Resolution(str(reason), str(by), _instant_in(at), None if moved is None else bool(moved))
 
 
 def _message_out(message: Message) -> list[Any]:

@@ -36,10 +36,11 @@ TABLES: Final = (
     """CREATE TABLE entries (seq INTEGER PRIMARY KEY, number INTEGER NOT NULL, sealed INTEGER NOT NULL,
         body TEXT NOT NULL, digest BLOB NOT NULL)""",
     """CREATE TABLE current (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, state TEXT NOT NULL, stan TEXT NOT NULL,
-        batch TEXT NOT NULL, original INTEGER, demanded_after INTEGER,
+        batch TEXT NOT NULL, original INTEGER, demanded_after INTEGER, ends INTEGER,
         key TEXT, day TEXT NOT NULL, seq INTEGER NOT NULL)""",
     "CREATE UNIQUE INDEX one_request_a_stan ON current (batch, stan) WHERE kind <> 'reversal'",
     "CREATE INDEX by_original ON current (original) WHERE original IS NOT NULL",
+    "CREATE INDEX by_end ON current (ends) WHERE ends IS NOT NULL",
     "CREATE INDEX by_demand ON current (demanded_after) WHERE demanded_after IS NOT NULL",
     "CREATE INDEX by_key ON current (key) WHERE key IS NOT NULL",
     "CREATE INDEX by_day ON current (kind, day)",
@@ -50,10 +51,10 @@ TABLES: Final = (
 )
 INSERT_ENTRY: Final = "INSERT INTO entries (seq, number, sealed, body, digest) VALUES (?, ?, ?, ?, ?)"
 UPSERT_CURRENT: Final = """
-    INSERT INTO current (number, kind, state, stan, batch, original, demanded_after, key, day, seq)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO current (number, kind, state, stan, batch, original, demanded_after, ends, key, day, seq)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (number) DO UPDATE SET state = excluded.state, original = excluded.original,
-        demanded_after = excluded.demanded_after, seq = excluded.seq"""
+        demanded_after = excluded.demanded_after, ends = excluded.ends, seq = excluded.seq"""
 INSERT_SEAL: Final = "INSERT INTO seals (number, wrapped, box) VALUES (?, ?, ?)"
 DELETE_SEAL: Final = "DELETE FROM seals WHERE number = ?"
 INSERT_RECEIPT: Final = "INSERT INTO receipts (number, receipt) VALUES (?, ?)"
@@ -76,6 +77,16 @@ UNREADABLE: Final = (sqlite3.Error, UnicodeError)
 """What reading a file raises: where SQLite's message quotes damaged bytes, Python fails to decode the message."""
 
 
+def is_full(error: Exception) -> bool:
+    """Tell whether SQLite found no room.
+
+    It says so when a write came back short, or a page could not be added: never after a flush, and never with the frame
+    that commits written whole. It has undone the transaction then, so trying once more is sound, and nothing is in
+    doubt. A failed flush is another error: the system may have dropped what it could not write, and forgotten that.
+    """
+    return getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE == sqlite3.SQLITE_FULL
+
+
 def explain(error: Exception) -> str:
     """Say in plain words what SQLite reported; its own text may quote what it could not read, so it stays here."""
     code = getattr(error, "sqlite_errorcode", None)
@@ -92,7 +103,7 @@ def columns(record: Record) -> tuple[object, ...]:
     kind, state = record.kind.value, record.state.name
     demanded_after = record.signed_on_by if record.demands_sign_on else None
     numbers = record.number, kind, state, record.stan, record.batch, record.original, demanded_after
-    return *numbers, record.key, record.day
+    return *numbers, record.ends, record.key, record.day
 
 
 def create(path: Path, about: Mapping[str, str]) -> None:

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 GENESIS: Final = bytes(32)
 """What the first entry is chained to."""
 NUMBER_BYTES: Final = 8
-MARK_BYTES: Final = NUMBER_BYTES + 2 * len(GENESIS)
-"""A high-water mark: how many entries there are, the digest of the last one, and a digest over both."""
+STAN_BYTES: Final = 4
+MARK_BYTES: Final = NUMBER_BYTES + STAN_BYTES + 2 * len(GENESIS)
+"""A high-water mark: how many entries there are, the last STAN, the digest of the last entry, and one over all that."""
 
 
 class Head(NamedTuple):
@@ -29,12 +30,14 @@ class Head(NamedTuple):
 
     entries: int
     digest: bytes
+    stan: int = 0
+    """The last STAN that was used, 0 for none: should the entries be lost, no number before it is used again."""
 
 
 class Sealing:
     """The keys of one terminal's journal and what is done with them."""
 
-    __slots__ = ("_card_key", "_chain_key", "_entropy", "_mark_key", "_receipt_key", "owner_check")
+    __slots__ = ("_card_key", "_chain_key", "_entropy", "_mark_key", "_receipt_key", "owner", "owner_check")
 
     def __init__(self, storage_key: KeyBytes, owner: str, entropy: Callable[[int], bytes]) -> None:
         """Derive the keys; `entropy(n)` gives n unpredictable bytes."""
@@ -47,6 +50,8 @@ class Sealing:
         self._mark_key = derived(b"mark")
         self._receipt_key = derived(b"receipt")
         self._entropy = entropy
+        self.owner: Final = owner
+        """Whose journal it is."""
         self.owner_check = derived(b"check").reveal().hex()
         """Kept in the journal, so that another storage key is told from damage."""
 
@@ -65,15 +70,16 @@ class Sealing:
 
     def mark(self, head: Head) -> bytes:
         """Write down how far the journal goes."""
-        content = head.entries.to_bytes(NUMBER_BYTES) + head.digest
+        content = head.entries.to_bytes(NUMBER_BYTES) + head.stan.to_bytes(STAN_BYTES) + head.digest
         return content + keyed_digest(self._mark_key, content)
 
     def read_mark(self, mark: bytes) -> Head | None:
         """Read what `mark` wrote, or `None` when it is not that."""
-        content = mark[: NUMBER_BYTES + len(GENESIS)]
+        content = mark[: NUMBER_BYTES + STAN_BYTES + len(GENESIS)]
         if not hmac.compare_digest(mark, content + keyed_digest(self._mark_key, content)):
             return None
-        return Head(int.from_bytes(content[:NUMBER_BYTES]), content[NUMBER_BYTES:])
+        entries, stan = content[:NUMBER_BYTES], content[NUMBER_BYTES:][:STAN_BYTES]
+        return Head(int.from_bytes(entries), content[NUMBER_BYTES + STAN_BYTES :], int.from_bytes(stan))
 
     def box(self, number: int, card_data: bytes) -> tuple[bytes, bytes]:
         """Seal card data under a fresh key, and that key under the storage key; returns wrapped key and box."""

@@ -7,7 +7,8 @@
 
 One process writes at a time, guarded by an OS lock that names its holder; readers open read-only. A high-water mark
 outside the file tells when its end is missing. After a failed write the journal refuses everything further until it is
-opened again, because what a failed flush left behind cannot be known.
+opened again, because what a failed flush left behind cannot be known. A full disk alone is no such failure: room for
+what is owed is kept in reserve, and new intents are refused.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from pos_engine.dialects.base import Kind
 from pos_engine.errors import JournalFault
-from pos_engine.journal import mark, schema
-from pos_engine.journal.audit import Audited, about, audit
+from pos_engine.journal import backup, mark, schema
+from pos_engine.journal.audit import Audited, about, audit, last_stan
 from pos_engine.journal.files import beside
 from pos_engine.journal.lock import WriterLock
 from pos_engine.journal.record import Record, State, freeze, thaw
+from pos_engine.journal.reserve import Reserve
 from pos_engine.journal.sealing import GENESIS, Head, Sealing
 from pos_engine.journal.view import FAILURES_MAX, admit, following_stan
 
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
 
 Statement = tuple[str, tuple[object, ...]]
 
+OWED: Final = frozenset({Kind.REVERSAL, Kind.SIGN_ON, Kind.RESTORE})
+"""Intents that need no reserve and may draw on it: a reversal is owed, and may have to be signed on for first."""
+
 RECORDS: Final = """
     SELECT c.number, e.sealed, e.body, e.digest, p.digest, s.wrapped, s.box
     FROM current c JOIN entries e ON e.seq = c.seq AND e.number = c.number
@@ -43,8 +48,7 @@ LAST_REQUEST: Final = "SELECT stan, batch FROM current WHERE kind <> 'reversal' 
 STAN_USED: Final = "SELECT 1 FROM current WHERE batch = ? AND stan = ? AND kind <> 'reversal'"
 BY_STAN: Final = "WHERE c.batch = ? AND c.stan = ? AND c.kind <> 'reversal'"
 OPEN: Final = """
-    WHERE c.kind IN ({kinds}) AND c.state IN (?, ?) AND NOT EXISTS
-        (SELECT 1 FROM current r WHERE r.original = c.number AND r.kind = 'reversal' AND r.state = ?)
+    WHERE c.kind IN ({kinds}) AND c.state IN (?, ?) AND NOT EXISTS (SELECT 1 FROM current r WHERE r.ends = c.number)
     ORDER BY c.number"""
 ACTING_ON: Final = "WHERE c.original = ? ORDER BY c.number"
 LAST_APPROVED: Final = "WHERE c.kind = ? AND c.state = ? ORDER BY c.number DESC LIMIT 1"
@@ -62,6 +66,10 @@ ENTRIES: Final = """
     FROM entries e JOIN current c ON c.number = e.number LEFT JOIN entries p ON p.seq = e.seq - 1
     WHERE c.day >= ? {newest} ORDER BY e.seq"""
 
+FORMS: Final = """
+    SELECT e.number, e.sealed, e.body, e.digest, p.digest
+    FROM entries e LEFT JOIN entries p ON p.seq = e.seq - 1 WHERE e.number = ? ORDER BY e.seq"""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -71,9 +79,9 @@ class Entry:
     record: Record
 
 
-def was_begun(path: Path) -> bool:
-    """Tell whether there is a journal, or something beside its place that says there was one."""
-    return any(beside(path, ending).exists() for ending in ("", "-wal", ".mark"))
+def was_begun(path: Path, mark_path: Path | None = None) -> bool:
+    """Tell whether there is a journal, or something beside its place that says there was one; so may its mark."""
+    return any(each.exists() for each in (path, beside(path, "-wal"), mark_path or beside(path, ".mark")))
 
 
 class SqliteJournal:
@@ -85,12 +93,14 @@ class SqliteJournal:
         database: sqlite3.Connection,
         audited: Audited,
         *,
+        marked: Path,
         spec: MessageSpec,
         sealing: Sealing,
         writer: tuple[WriterLock, mark.HighWaterMark] | None,
     ) -> None:
         """Take over an opened and verified database; without a writer's lock and mark it is only read."""
         self._path = path
+        self._marked = marked
         self._database = database
         self._head = audited.head
         self.audited: Final = audited
@@ -98,6 +108,7 @@ class SqliteJournal:
         self._spec = spec
         self._sealing = sealing
         self._writer = writer
+        self._reserve = Reserve(path)
         self._failed = False
         self._erasing = False
 
@@ -119,33 +130,38 @@ class SqliteJournal:
         Raises `JournalFault` when another process holds the journal, when it belongs to another terminal, and when
         anything in it is damaged or missing; then the files stay as they are.
         """
-        owner = f"{identity.terminal}/{identity.merchant}"
-        sealing = Sealing(storage_key, owner, entropy)
+        sealing = Sealing(storage_key, f"{identity.terminal}/{identity.merchant}", entropy)
         marked = mark_path or beside(path, ".mark")
         if read_only:
-            database, audited = _verified(path, marked, owner, sealing)
-            return cls(path, database, audited, spec=spec, sealing=sealing, writer=None)
+            database, audited = open_verified(path, marked, sealing)
+            return cls(path, database, audited, marked=marked, spec=spec, sealing=sealing, writer=None)
         lock = WriterLock.acquire(path)
         try:
             if not path.exists():
-                _create(path, marked, owner, sealing)
-            database, audited = _verified(path, marked, owner, sealing)
-            database.close()
-            return cls._open_for_writing(path, marked, audited, spec=spec, sealing=sealing, lock=lock)
+                _create(path, marked, sealing)
+            try:
+                return cls._open_for_writing(path, marked, spec=spec, sealing=sealing, lock=lock)
+            except JournalFault:
+                # Opening takes a little room too, and what is owed must be worked off on a full disk.
+                if not Reserve(path).give_back_if_short():
+                    raise
+            return cls._open_for_writing(path, marked, spec=spec, sealing=sealing, lock=lock)
         except BaseException:
             lock.release()
             raise
 
     @classmethod
     def _open_for_writing(
-        cls, path: Path, marked: Path, audited: Audited, *, spec: MessageSpec, sealing: Sealing, lock: WriterLock
+        cls, path: Path, marked: Path, *, spec: MessageSpec, sealing: Sealing, lock: WriterLock
     ) -> Self:
+        database, audited = open_verified(path, marked, sealing)
+        database.close()
         high_water = mark.HighWaterMark.open(marked, sealing)
         try:
             # An entry whose commit was the last thing that happened is not marked yet.
             high_water.move(audited.head)
             database = schema.open_for_writing(path)
-            journal = cls(path, database, audited, spec=spec, sealing=sealing, writer=(lock, high_water))
+            journal = cls(path, database, audited, marked=marked, spec=spec, sealing=sealing, writer=(lock, high_water))
         except BaseException:
             high_water.close()
             raise
@@ -171,13 +187,18 @@ class SqliteJournal:
         raise failure
 
     def save(self, record: Record) -> None:
-        """Append a record's present form; it is on disk when this returns."""
+        """Append a record's present form; it is on disk when this returns.
+
+        Where the disk has no room for the outcome, a new record is refused, and the journal stays in use.
+        """
         high_water = self._writable()
         admit(record, self)
         rest = freeze(record, self._spec)
-        sealed = bool(rest.card_data) and record.number == self.next_number()
+        is_new = record.number == self.next_number()
+        sealed = bool(rest.card_data) and is_new
         digest = self._sealing.link(self._head.digest, record.number, rest.body, sealed=sealed)
-        head = Head(self._head.entries + 1, digest)
+        stan = last_stan(record, self._head.stan) if is_new else self._head.stan
+        head = Head(self._head.entries + 1, digest, stan)
         entry = (head.entries, record.number, int(sealed), rest.body, head.digest)
         statements: list[Statement] = [
             (schema.INSERT_ENTRY, entry),
@@ -186,12 +207,16 @@ class SqliteJournal:
         if sealed:
             box = self._sealing.box(record.number, rest.card_data)
             statements.append((schema.INSERT_SEAL, (record.number, *box)))
-        self._write(statements, head, high_water)
+        is_owed = not is_new or record.kind in OWED
+        if not is_owed:
+            self._reserve.take()
+        self._write(statements, head, high_water, is_owed=is_owed)
 
     def shred(self, numbers: Sequence[int]) -> None:
         """Destroy the keys of some records' card data, in the file and in its write-ahead log.
 
-        While a reader is in the middle of reading, the log keeps its copy; the next call or the next start removes it.
+        While a reader is in the middle of reading, or the disk is full, the log keeps its copy; the next call or the
+        next start removes it.
         """
         high_water = self._writable()
         kept = {number for (number,) in self._rows("SELECT number FROM seals")}
@@ -200,10 +225,18 @@ class SqliteJournal:
             statements.append((schema.DELETE_SEAL, (number,)))
             statements.append((schema.INSERT_RECEIPT, (number, self._sealing.receipt(number))))
         if statements:
-            self._write(statements, self._head, high_water)
+            self._write(statements, self._head, high_water, is_owed=True)
             self._erasing = True
         if self._erasing:
             self._finish_erasing()
+
+    def backup(self, destination: Path) -> Audited:
+        """Make a verified copy of the journal in one new file, while it is in use; returns what the copy holds.
+
+        Raises `UsageError` when there is something of that name already.
+        """
+        marked, sealing = mark.read(self._marked), self._sealing
+        return backup.take(self._database, destination, lambda copy, name: audit(copy, name, sealing, marked))
 
     def next_number(self) -> int:
         """Return the number of the next record."""
@@ -230,7 +263,7 @@ class SqliteJournal:
 
     def open_records(self, kinds: Collection[Kind]) -> Sequence[Record]:
         """Return the pending and doubtful records of some kinds, without those that were reversed."""
-        states = State.PENDING.name, State.DOUBTFUL.name, State.APPROVED.name
+        states = State.PENDING.name, State.DOUBTFUL.name
         return self._records(OPEN.format(kinds=", ".join("?" * len(kinds))), *(kind.value for kind in kinds), *states)
 
     def acting_on(self, number: int) -> Sequence[Record]:
@@ -264,6 +297,10 @@ class SqliteJournal:
     def recent(self, count: int) -> Sequence[Record]:
         """Return the newest records, newest first."""
         return self._records(RECENT, count)
+
+    def forms(self, number: int) -> Sequence[Record]:
+        """Return every form that a record had."""
+        return [self._record(*row) for row in self._rows(FORMS, number)]
 
     def entries(self, *, since: str = "", history: bool = False) -> Iterator[Entry]:
         """Yield each record's present form, in the order they were written; with `history`, every form it ever had.
@@ -310,8 +347,30 @@ class SqliteJournal:
             raise JournalFault(reason)
         return self._writer[1]
 
-    def _write(self, statements: Sequence[Statement], head: Head, high_water: mark.HighWaterMark) -> None:
-        """Write all or nothing, durably, then move the mark; a failure closes the journal to everything further."""
+    def _write(
+        self, statements: Sequence[Statement], head: Head, high_water: mark.HighWaterMark, *, is_owed: bool
+    ) -> None:
+        """Write all or nothing, durably, then move the mark; a failure closes the journal to everything further.
+
+        On a full disk nothing was written. What is owed is then written once more, into the room kept for it.
+        """
+        full = self._commit(statements)
+        if full is not None and is_owed:
+            if not self._reserve.give_back():
+                self._copy_log("RESTART")
+            full = self._commit(statements)
+        if full is not None:
+            raise full
+        self._failed = True
+        high_water.move(head)
+        self._head = head
+        self._failed = False
+        if not self._reserve.is_there():
+            # A log that starts again needs no new blocks: what room there is remains for the file.
+            self._copy_log("RESTART")
+
+    def _commit(self, statements: Sequence[Statement]) -> JournalFault | None:
+        """Commit some statements; returns the fault where there was no room for them, and raises any other."""
         # Where another program holds the file, nothing was written yet and nothing is in doubt.
         self._rows("BEGIN IMMEDIATE")
         self._failed = True
@@ -319,32 +378,49 @@ class SqliteJournal:
             for statement, values in statements:
                 self._database.execute(statement, values)
             self._database.execute("COMMIT")
-            high_water.move(head)
         except schema.UNREADABLE as error:
             failure = JournalFault(f"{self._path}: {schema.explain(error)}")
+            is_full = schema.is_full(error)
         else:
-            self._head = head
             self._failed = False
-            return
+            return None
         finally:
             # What is read after a failure is what was acknowledged before it.
             if self._database.in_transaction:
                 self._rows("ROLLBACK")
-        raise failure
+        if not is_full:
+            raise failure
+        self._failed = False
+        return failure
 
     def _finish_erasing(self) -> None:
         """Copy the write-ahead log into the file and empty it, so that no older copy of an erased key is left in it."""
+        is_done = self._copy_log("TRUNCATE")
+        if not is_done and self._reserve.give_back_if_short():
+            is_done = self._copy_log("TRUNCATE")
+        self._erasing = not is_done
+
+    def _copy_log(self, manner: str) -> bool:
+        """Copy the log into the file, so that it starts again; not where a reader needs it, or the disk is full."""
         self._failed = True
-        busy = self._rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]
+        try:
+            busy = self._database.execute(f"PRAGMA wal_checkpoint({manner})").fetchone()[0]
+        except schema.UNREADABLE as error:
+            busy = True
+            failure = None if schema.is_full(error) else JournalFault(f"{self._path}: {schema.explain(error)}")
+        else:
+            failure = None
+        if failure is not None:
+            raise failure
         self._failed = False
-        self._erasing = busy != 0
+        return not busy
 
 
-def _create(path: Path, marked: Path, owner: str, sealing: Sealing) -> None:
+def _create(path: Path, marked: Path, sealing: Sealing) -> None:
     """Make a new journal, unless something says that there was one before."""
     if not _refuse_lost(path, marked, sealing):
         mark.create(marked, sealing, Head(0, GENESIS))
-    schema.create(path, about(owner, sealing))
+    schema.create(path, about(sealing))
 
 
 def _refuse_lost(path: Path, marked: Path, sealing: Sealing) -> bool:
@@ -361,14 +437,14 @@ def _refuse_lost(path: Path, marked: Path, sealing: Sealing) -> bool:
     return before is not None
 
 
-def _verified(path: Path, marked: Path, owner: str, sealing: Sealing) -> tuple[sqlite3.Connection, Audited]:
+def open_verified(path: Path, marked: Path, sealing: Sealing) -> tuple[sqlite3.Connection, Audited]:
     """Open a journal for reading and verify it against its mark."""
     if not path.exists():
         _refuse_lost(path, marked, sealing)
     database = schema.open_for_reading(path)
     try:
         # The mark is read before the first entry is: a journal in use may run ahead of it, and never falls behind.
-        return database, audit(database, path, owner, sealing, mark.read(marked))
+        return database, audit(database, path, sealing, mark.read(marked))
     except BaseException:
         database.close()
         raise

@@ -82,6 +82,10 @@ class JournalView(Protocol):
         """Return the newest records, newest first."""
         ...
 
+    def forms(self, number: int) -> Sequence[Record]:
+        """Return, oldest first, every form that a record had, without card data."""
+        ...
+
 
 class Journal(JournalView, Protocol):
     """A journal that can be written. `save` and `shred` are durable when they return, or raise `JournalFault`."""

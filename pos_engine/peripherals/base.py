@@ -30,8 +30,11 @@ class PinPad(Protocol):
 
 
 class Supervisor(Protocol):
-    """Whoever may allow what a cashier alone may not: voids and refunds."""
+    """Whoever may allow what a cashier alone may not: voids, refunds, and taking over what the terminal cannot end."""
 
     def allows(self, kind: Kind, amount: Amount | None, stan: str) -> bool:
-        """Tell whether a void or refund of `amount` of the sale with this STAN may be made; nothing was sent yet."""
+        """Tell whether a void or refund of `amount` of the sale with this STAN may be made; nothing was sent yet.
+
+        With the kind of what is in doubt, a reversal's or a refund's, it is about taking that over.
+        """
         ...

@@ -81,6 +81,9 @@ def session_of(journal: JournalView, now: Instant, age_max_s: float) -> Session:
 def _why_expired(journal: JournalView, sign_on: Record, age_s: float | None, age_max_s: float) -> Text | None:
     if _may_have_happened(journal, Kind.SIGN_ON, sign_on):
         return Text("a later sign-on failed, and the host may have new keys", "后一次签到未完成, 主机可能已换密钥")
+    restored = journal.last_approved(Kind.RESTORE)
+    if restored is not None and restored.number > sign_on.number:
+        return Text("the journal was restored from a backup", "流水由备份恢复")
     if journal.demanded_after(sign_on.number) is not None:
         return Text("the host demanded a new sign-on", "主机要求重新签到")
     if age_s is None:

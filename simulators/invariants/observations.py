@@ -10,6 +10,17 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Attempted:
+    """The terminal began to save a form of a record; `Synced` with the same body follows when it is acknowledged.
+
+    Where none follows, because the power went or the disk failed, the journal may have it or not. A life whose journal
+    never fails in the middle of a save may leave these out.
+    """
+
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
 class Synced:
     """The journal acknowledged a form of a record as durable."""
 
@@ -21,6 +32,7 @@ class Left:
     """The terminal handed bytes of a request to the line; some of them may have arrived."""
 
     data: bytes
+    """The whole frame's payload (TPDU, header, message), however much of it passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +41,10 @@ class Arrived:
 
     data: bytes
     authentic: bool = True
-    """Whether it is as the host made it: not spoiled on the line, and with a MAC that is right."""
+    """Whether its message is as the host made it: not spoiled on the line, and with a MAC that is right if it has one.
+
+    TPDU and header do not count, because no MAC covers them.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +54,7 @@ class Shown:
     number: int
     """The record's number in the journal."""
     outcome: str
-    """"approved", "declined" or "in doubt"."""
+    """"approved", "declined" or "in doubt"; "not sent" where nothing left."""
     amount_minor: int | None = None
 
 
@@ -86,8 +101,9 @@ class Effect:
 class Life:
     """One terminal's life and the host's books at its end."""
 
-    seen: tuple[Synced | Left | Arrived | Shown | Ordered | Ended | Restarted, ...]
+    seen: tuple[Attempted | Synced | Left | Arrived | Shown | Ordered | Ended | Restarted, ...]
     books: tuple[Effect, ...]
+    """Of this terminal alone."""
     final: tuple[str, ...]
     """The newest form of each record as the journal reads back at the end, by number."""
     at_rest: bool = True

@@ -60,7 +60,7 @@ WORDS: Final = frozenset({MTI, KIND, CARD, TERMINAL, AMOUNT_SUFFIX})
 """Keys of `match` and `expect` that are words; every other one is the number of a data element or of a part of one."""
 VARIABLE: Final = frozenset({48, 54, 55, 57, 58, 59, 62})
 """Elements whose parts depend on the message, so that no list of them could be held against a file."""
-KINDS: Final = frozenset(kind.value for kind in Kind)
+KINDS: Final = frozenset(kind.value for kind in Kind if kind is not Kind.RESTORE)
 
 _PART: Final = re.compile(r"([1-9][0-9]{0,2})((?:\.[0-9A-Z]{1,8}){0,3})")
 _FIGURES: Final = re.compile(r"[0-9]{1,12}")

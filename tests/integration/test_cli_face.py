@@ -18,7 +18,17 @@ from tests.support.commands import (
 )
 
 COMMANDS = [name for names in HEADINGS.values() for name in names]
-SUB_COMMANDS = ["acquirer cards", "config show", "config check", "journal list", "journal verify", "journal export"]
+SUB_COMMANDS = [
+    "acquirer cards",
+    "config show",
+    "config check",
+    "journal list",
+    "journal verify",
+    "journal export",
+    "journal backup",
+    "journal restore",
+    "journal resolve",
+]
 COMMANDS_MAX = 32
 REGISTER = {
     "Start": "demo init config acquirer",
@@ -52,7 +62,7 @@ def test_every_help_has_an_example(empty: Shop, command: list[str]) -> None:
 def test_help_stands_under_the_headings_in_their_order(empty: Shop) -> None:
     out = empty.run().out
     shown = re.findall(r"^([A-Z][a-z]+):$", out, re.MULTILINE)
-    assert shown == ["Options", "Start", "Trade", "Session", "Look", "Traffic"]
+    assert shown == ["Options", "Start", "Trade", "Session", "Look", "Traffic", "Run"]
     for name in COMMANDS:
         assert re.search(rf"^  {name} ", out, re.MULTILINE)
     assert list(HEADINGS) == ["Start", "Trade", "Session", "Look", "Merchant", "Traffic", "Run"]

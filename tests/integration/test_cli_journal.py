@@ -17,11 +17,12 @@ from pos_engine.crypto.keys import unwrap
 from pos_engine.crypto.pinblock import format0
 from pos_engine.journal.lock import WriterLock
 from simulators.acquirer import terminal_master_key
-from tests.support.canaries import Canary, sightings
-from tests.support.commands import CARD, Done, Shop
+from simulators.prove.canaries import Canary, sightings
+from tests.support.commands import CARD, Done, Shop, on_a_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pos_engine.journal.store import SqliteJournal
 
@@ -308,3 +309,115 @@ def test_no_output_holds_a_secret(after_a_day: Shop) -> None:
         done = after_a_day.run(*words)
         assert done.code == 0
         assert list(sightings(f"{done.out}{done.err}".encode(), looked_for)) == []
+
+
+def backed_up(shop: Shop, *, after: int = 1) -> str:
+    """Back the journal of a terminal up, and trade on."""
+    assert shop.run("sale", "1.00").code == 0
+    assert shop.run("journal", "backup", "kept/backup.db").code == 8
+    (shop.folder / "kept").mkdir()
+    assert shop.run("journal", "backup", "kept/backup.db").code == 0
+    for _ in range(after):
+        assert shop.run("sale", "2.00").code == 0
+    return "kept/backup.db"
+
+
+def test_a_backup_says_what_it_holds_and_overwrites_nothing(keyed_in: Shop) -> None:
+    made = keyed_in.run("journal", "backup", "backup.db")
+    assert (made.code, made.out) == (0, "backed up and verified: 4 entries, 2 records\n")
+    assert made.err.startswith("it holds the sealed card data of 1 records: ")
+    again = keyed_in.run("journal", "backup", "backup.db")
+    assert (again.code, again.out) == (2, "")
+    assert again.error() == f"{keyed_in.folder}/backup.db: is there already, and is not overwritten"
+    content = keyed_in.run("journal", "backup", "other.db", "--json").json()
+    assert content == {
+        "schema": 1,
+        "backup": str(keyed_in.folder / "other.db"),
+        "entries": 4,
+        "records": 2,
+        "sealed": 1,
+        "erased": 0,
+    }
+    assert "密封卡数据" in keyed_in.run("journal", "backup", "zh.db", "--lang", "zh").err
+    secret = [Canary("keyed card number", KEYED)]
+    for file in ("backup.db", "other.db"):
+        assert (keyed_in.folder / file).stat().st_mode & 0o777 == 0o600
+        assert list(sightings((keyed_in.folder / file).read_bytes(), secret)) == []
+
+
+def test_without_a_journal_there_is_nothing_to_back_up(shop: Shop) -> None:
+    done = shop.run("journal", "backup", "backup.db")
+    assert (done.code, done.error()) == (9, "there is no journal yet")
+
+
+def test_a_backup_is_put_in_the_place_of_a_damaged_journal(shop: Shop) -> None:
+    file = backed_up(shop)
+    shop.journal.write_bytes(shop.journal.read_bytes()[:-4096])
+    assert shop.run("sale", "3.00").code == 8
+    done = shop.run("journal", "restore", file, "--yes")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines() == [
+        "restored and verified: 5 entries, 3 records",
+        "2 entries or more after the backup are lost; compare with the acquirer's list",
+        "numbers up to STAN 000004 count as used; the next request signs on",
+        f"kept as evidence: {shop.journal}.evidence-1",
+        f"kept as evidence: {shop.journal}.evidence-1.mark",
+    ]
+    assert shop.run("journal", "verify").code == 0
+    assert shop.run("sale", "3.00").code == 0
+    records = shop.run("journal", "list", "--json").json()["records"]
+    assert [(each["kind"], each["stan"]) for each in records] == [
+        ("sign-on", "000001"),
+        ("sale", "000002"),
+        ("restore", "000004"),
+        ("sign-on", "000005"),
+        ("sale", "000006"),
+    ]
+    # A journal that is whole is left alone.
+    refused = shop.run("journal", "restore", file, "--yes")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.error().endswith("the journal is whole and not older than the backup, so nothing is restored")
+
+
+def test_a_restore_without_a_mark_needs_the_last_number(shop: Shop) -> None:
+    file = backed_up(shop, after=3)
+    for each in shop.folder.glob("journal.db*"):
+        each.unlink()
+    refused = shop.run("journal", "restore", file, "--yes", "--json")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.error().endswith("the last STAN that was used has to be named: --after-stan")
+    assert shop.run("journal", "restore", file, "--yes", "--after-stan", "5").code == 2
+    content = shop.run("journal", "restore", file, "--yes", "--after-stan", "000005", "--json").json()
+    told: dict[str, object] = {"entries": 5, "records": 3, "lost": None, "stan": "000006", "evidence": []}
+    assert content == {"schema": 1, "journal": str(shop.journal), **told}
+    assert shop.run("sale", "3.00").code == 0
+
+
+def test_a_restore_asks_only_where_somebody_can_answer(shop: Shop) -> None:
+    file = backed_up(shop)
+    shop.journal.unlink()
+    before = sorted(path.name for path in shop.folder.iterdir())
+    refused = shop.run("journal", "restore", file)
+    assert (refused.code, "--yes" in refused.error()) == (2, True)
+    code, shown = on_a_terminal(shop, "journal", "restore", file, typed="n\n")
+    assert (code, "not confirmed: nothing was changed" in shown) == (2, True)
+    assert sorted(path.name for path in shop.folder.iterdir()) == before
+    code, shown = on_a_terminal(shop, "journal", "restore", file, typed="y\n")
+    assert (code, "restored and verified" in shown) == (0, True)
+
+
+def test_a_mark_on_other_media_knows_an_older_copy_of_the_whole_folder(shop: Shop, tmp_path: Path) -> None:
+    shop.variables["POS_ENGINE_STORAGE_MARK"] = str(tmp_path / "other-media.mark")
+    assert shop.run("sale", "1.00").code == 0
+    older = shop.journal.read_bytes()
+    assert shop.run("sale", "2.00").code == 0
+    assert not shop.journal.with_name("journal.db.mark").exists()
+    shop.journal.write_bytes(older)
+    refused = shop.run("sale", "3.00")
+    assert (refused.code, "it was cut or is an older copy" in refused.error()) == (8, True)
+    # A folder that is empty is known as well.
+    for each in shop.folder.glob("journal.db*"):
+        each.unlink()
+    for command in (["sale", "3.00"], ["status"], ["journal", "verify"]):
+        refused = shop.run(*command)
+        assert (refused.code, "the journal is missing" in refused.error()) == (8, True)

@@ -19,8 +19,8 @@ from pos_engine.values import Amount, Card
 from simulators.acquirer import Acquirer, terminal_master_key
 from simulators.acquirer.enrolment import odd_parity
 from simulators.cards import CARDS
+from simulators.prove.canaries import Canary, search, sightings
 from simulators.server import BackgroundServer
-from tests.support.canaries import Canary, search, sightings
 from tests.support.shop import CARD, IDENTITY, Shop
 
 if TYPE_CHECKING:

@@ -16,13 +16,14 @@ from pos_engine.dialects.base import Kind
 from pos_engine.errors import JournalFault
 from pos_engine.journal.memory import MemoryJournal
 from pos_engine.journal.record import Record, State
-from tests.support.records import KEYED, SPEC, STRIPE, answered, counting_entropy, new_record, open_journal
+from tests.support.records import KEYED, NOW, SPEC, STRIPE, answered, counting_entropy, new_record, open_journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pos_engine.journal.view import JournalView
 
+KEYS = ("order 1", "order 2")
 QUESTIONS: tuple[Callable[[JournalView], object], ...] = (
     lambda journal: journal.next_number(),
     lambda journal: journal.next_stan(),
@@ -34,6 +35,9 @@ QUESTIONS: tuple[Callable[[JournalView], object], ...] = (
     lambda journal: [list(journal.failures(kind)) for kind in Kind],
     lambda journal: [(journal.demanded_after(number), list(journal.acting_on(number))) for number in range(1, 9)],
     lambda journal: [journal.find(number) for number in range(12)],
+    lambda journal: list(journal.of_day(Kind.SALE, NOW.wall.date().isoformat())),
+    lambda journal: [journal.find_key(key) for key in KEYS],
+    lambda journal: list(journal.forms(1)),
     lambda journal: [journal.find_original(batch, "000001") for batch in ("000000", "000001", "000002")],
 )
 STATES = st.sampled_from([state for state in State if state is not State.DRAFT])
@@ -76,6 +80,7 @@ class JournalModel(RuleBasedStateMachine):
         is_keyed=st.booleans(),
         signed_on_by=st.none() | st.integers(1, 9),
         demands=st.booleans(),
+        key=st.none() | st.sampled_from(KEYS),
     )
     def save_new(
         self,
@@ -87,9 +92,11 @@ class JournalModel(RuleBasedStateMachine):
         is_keyed: bool,
         signed_on_by: int | None,
         demands: bool,
+        key: str | None,
     ) -> None:
         record = new_record(self.model, kind, card=KEYED if is_keyed else STRIPE, batch=batch, state=state)
         record = replace(record, stan=stan or record.stan, signed_on_by=signed_on_by, demands_sign_on=demands)
+        record = replace(record, key=key)
         self.save(answered(record, state) if state is State.APPROVED else record)
 
     @precondition(lambda self: self.model.recent(1))

@@ -27,7 +27,8 @@ ROWS = (
     "dialects simulators.cards simulators.ledger simulators.scenario simulators.acquirer",
     "journal.record journal.view journal session flow",
     """system config trace keystore transport link peripherals
-    journal.memory journal.files journal.lock journal.sealing journal.mark journal.schema journal.audit journal.store
+    journal.memory journal.files journal.lock journal.sealing journal.mark journal.schema journal.audit
+    journal.reserve journal.backup journal.store journal.restore
     simulators.config simulators.faults simulators.store""",
     """performer assembly terminal merchant replay doctor simulators.bench
     simulators.invariants simulators.world simulators.prove""",
@@ -105,6 +106,12 @@ def _place(name: str) -> tuple[int, int] | None:
     return max(found)[1:] if found else None
 
 
+def row_of(name: str) -> int:
+    """Return a module's row; one past the last where it has none."""
+    place = _place(name)
+    return len(ROWS) if place is None else place[0]
+
+
 def _imports(source: Source, known: Collection[str]) -> Iterator[tuple[int, str]]:
     """Every module that `source` names in an import, with the line; our own ones as precisely as can be said."""
     for node in ast.walk(source.parse()):
@@ -144,7 +151,7 @@ def impure(modules: Iterable[Source]) -> list[str]:
     return [
         f"{module.path}:{line}: a pure row {fault}"
         for module in modules
-        if (_place(module.name) or (PURE_ROWS,))[0] < PURE_ROWS
+        if row_of(module.name) < PURE_ROWS
         for line, fault in _impurities(module)
     ]
 

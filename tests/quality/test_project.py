@@ -45,6 +45,7 @@ def test_everything_that_make_installs_is_pinned() -> None:
         *DECLARED["build-system"]["requires"],
         *DECLARED["project"]["dependencies"],
         *DECLARED["dependency-groups"]["dev"],
+        *_lines("requirements/mutants.txt"),
     ]
     pinned = {_name(line.partition("==")[0]) for line in _lines("constraints.txt")}
     assert {_name(requirement) for requirement in wanted} - pinned == set()
@@ -63,7 +64,7 @@ def test_every_rule_that_ruff_ignores_has_its_reason_beside_it() -> None:
     assert [line for line in rules if not re.search(r"# \w.*", line)] == []
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "lint", "bench", "clean"])
+@pytest.mark.parametrize("target", ["demo", "test", "lint", "coverage", "bench", "mutants", "clean"])
 def test_make_has_the_targets_that_people_are_told_about(target: str) -> None:
     assert re.search(rf"^{target}:.*## \w", MAKEFILE, re.MULTILINE)
 

@@ -8,7 +8,7 @@ from pos_engine.clock import Instant, ManualClock
 from pos_engine.dialects.base import Kind
 from pos_engine.dialects.unionpay import UNIONPAY
 from pos_engine.flow.checks import Order
-from pos_engine.flow.drive import Finished, drive
+from pos_engine.flow.drive import Drive, Finished, drive
 from pos_engine.flow.effects import (
     Answered,
     Ask,
@@ -99,7 +99,10 @@ class Script:
 
     def run(self, order: Order | None) -> Finished:
         """Drive an order, or only what is due."""
-        driver = drive(order, self.journal, self.profile, self.clock.now())
+        return self.play(drive(order, self.journal, self.profile, self.clock.now()))
+
+    def play(self, driver: Drive) -> Finished:
+        """Perform a drive to its end."""
         try:
             effect = next(driver)
             while True:

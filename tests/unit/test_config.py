@@ -72,11 +72,13 @@ def test_two_ids_are_enough_and_the_rest_has_defaults(tmp_path: Path) -> None:
         connect_timeout_s=limits.CONNECT_TIMEOUT_S,
         answer_timeout_s=limits.ANSWER_TIMEOUT_S,
         unsigned_decline="accept",
+        unsigned_reversal="accept",
         sign_on_age_max_s=limits.SIGN_ON_AGE_MAX_S,
         transaction_max=None,
         day_max=None,
         card_day_max=None,
         journal=tmp_path / "journal.db",
+        mark=None,
         keystore=tmp_path / "keystore.json",
         wrapping_key=tmp_path / "wrapping.key",
         reader="console",
@@ -147,11 +149,12 @@ def test_relative_paths_start_from_the_place_that_sets_them(tmp_path: Path) -> N
     here.mkdir()
     text = MINIMAL + '[storage]\njournal = "data/j.db"\nkeystore = "/etc/keys.json"\n'
     asked = written(tmp_path / "asked", text)
-    environment = {"POS_ENGINE_STORAGE_WRAPPING_KEY": "w.key"}
+    environment = {"POS_ENGINE_STORAGE_WRAPPING_KEY": "w.key", "POS_ENGINE_STORAGE_MARK": "../mark"}
     settings = loaded(here, None, path=asked, environment=environment)
     assert settings.journal == tmp_path / "asked" / "data" / "j.db"
     assert settings.keystore == Path("/etc/keys.json")
     assert settings.wrapping_key == here / "w.key"
+    assert settings.mark == here / "../mark"
     assert loaded(here, None, path="../asked/pos-engine.toml").journal.resolve() == settings.journal
 
 

@@ -47,6 +47,10 @@ def careless(draft: Draft) -> dict[int, str]:
     return {**UNIONPAY.compose(draft), 41: "short"}
 
 
+def talkative(draft: Draft) -> dict[int, str]:
+    return {**UNIONPAY.compose(draft), 70: "301"}
+
+
 def broken(draft: Draft) -> dict[int, str]:
     raise KeyError(draft.stan)
 
@@ -96,6 +100,7 @@ def test_what_comes_with_the_engine_is_sound(dialect: Dialect) -> None:
         (replace(UNIONPAY, tpdu_default="00"), "TPDU", "not a TPDU"),
         (replace(UNIONPAY, compose=forgetful), "kind sale", "lacks field 41"),
         (replace(UNIONPAY, compose=careless), "kind sale", "cannot be written"),
+        (replace(UNIONPAY, compose=talkative), "kind sale", "field 70 of a composed request stands behind the MAC"),
         (replace(UNIONPAY, compose=broken), "kind sale", "KeyError"),
     ],
 )

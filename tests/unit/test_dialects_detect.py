@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from pos_engine.dialects.base import unpack
 from pos_engine.dialects.detect import UNKNOWN_BLOCK_BYTES_MAX, take_apart
+from pos_engine.dialects.unionpay import UNIONPAY as DIALECT
 from pos_engine.dialects.unionpay.fields import HEADER
 from pos_engine.dialects.unionpay.fields import SPEC as UNIONPAY
 from pos_engine.errors import DecodeError, FrameError
@@ -141,3 +143,29 @@ def test_neither_errors_nor_renderings_show_a_value() -> None:
     assert capture.message[2] == pan
     assert pan not in repr(capture)
     assert pan not in json.dumps([str(capture.error), repr(capture.error), *capture.notes])
+
+
+def test_the_reading_in_the_dialect_it_was_written_in_is_the_better_one() -> None:
+    raw = framed(TPDU, HEAD)
+    own = take_apart(raw, UNIONPAY, HEADER)
+    foreign = take_apart(raw, specs.ODD)
+    assert own.merit > foreign.merit
+    assert own.merit[:2] == (True, True)
+
+
+def test_what_reads_better_has_more_merit() -> None:
+    whole = take_apart(framed(TPDU, HEAD), UNIONPAY, HEADER)
+    bare = take_apart(BODY, UNIONPAY, HEADER)
+    cut = take_apart(framed(TPDU, HEAD)[:-4], UNIONPAY, HEADER)
+    nothing = take_apart(b"hello, world", UNIONPAY, HEADER)
+    assert isinstance(nothing.error, FrameError)
+    assert cut.error is not None
+    assert sorted([nothing, whole, cut, bare], key=lambda each: each.merit) == [nothing, cut, bare, whole]
+
+
+def test_a_packet_names_what_is_in_it_and_shows_no_value() -> None:
+    packet = unpack(DIALECT, framed(TPDU, HEAD)[2:])
+    assert packet.message == SIGN_ON
+    assert "0800" in repr(packet)
+    assert HEAD in repr(packet)
+    assert "M00000000000001" not in repr(packet)

@@ -295,6 +295,18 @@ def test_a_reversal_ends_without_a_mac_under_either_policy(profile: Profile) -> 
     assert duties(script) == []
 
 
+@pytest.mark.parametrize("code", ["00", "12", "25"])
+def test_an_unsigned_answer_does_not_end_a_reversal_where_the_profile_demands_a_mac(code: str) -> None:
+    strict = replace(PROFILE, accepts_unsigned_reversals=False)
+    script = Script(signed_on(), silence, answer(code, mac=MacState.ABSENT), answer(code), profile=strict)
+    script.run(sale())
+    script.run(None)
+    assert duties(script) == [DutyKind.REPEAT]
+    script.clock.advance(limits.BACKOFF_MAX_S)
+    script.run(None)
+    assert duties(script) == []
+
+
 def test_an_unsigned_decline_of_a_refund_that_does_not_count_is_for_a_person_to_settle() -> None:
     order = Order(kind=Kind.REFUND, amount=Amount.cny("1.00"), original=OriginalRef("000044", "000123", "0101"))
     script = Script(signed_on(), answer("51", mac=MacState.ABSENT), profile=REVERSING)

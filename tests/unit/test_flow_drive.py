@@ -252,6 +252,22 @@ def test_a_duty_backs_off_by_elapsed_time_and_never_by_the_wall_clock() -> None:
     assert max(waits) <= limits.BACKOFF_MAX_S
 
 
+def test_whoever_waits_as_long_as_told_finds_the_duty_due() -> None:
+    script = Script(signed_on(), silence, silence)
+    script.run(sale())
+    script.run(None)
+    for earlier_s in (0.0, 1e-3, 0.1, 1e6 + 0.1, 3e9 + 0.7):
+        script.clock.advance(earlier_s)
+        duty = plan(script.journal, PROFILE, script.clock.now())
+        assert duty is not None
+        script.clock.advance(duty.wait_s)
+        due = plan(script.journal, PROFILE, script.clock.now())
+        assert due is not None
+        assert due.wait_s == 0.0
+        script.replies = [silence]
+        script.run(None)
+
+
 def test_a_new_boot_makes_a_sign_on_due() -> None:
     script = Script(signed_on(), signed_on(), approve())
     script.run(Order(kind=Kind.SIGN_ON))

@@ -15,7 +15,7 @@ from pos_engine.values import Amount
 from tests.support.exchange import PROFILE, Reply, Script, answer, approve, sale, signed_on, silence
 
 ROWS = PROFILE.dialect.kinds
-KINDS = [kind for kind in Kind if kind is not Kind.REVERSAL]
+KINDS = [kind for kind in PROFILE.dialect.kinds if kind is not Kind.REVERSAL]
 MONEY = [kind for kind in KINDS if ROWS[kind].financial]
 WITH_MAC = [kind for kind in KINDS if ROWS[kind].mac]
 BALANCE = {54: "1002156C000000012345"}

@@ -164,7 +164,7 @@ EDITS: Final = {
     "a changed column": ("UPDATE current SET state = 'DECLINED' WHERE number = 4", "its index disagrees"),
     "a record missing in the index": ("DELETE FROM current WHERE number = 4", "its index disagrees"),
     "a record too many in the index": (
-        """INSERT INTO current SELECT 99, kind, state, 'x', batch, original, demanded_after, key, day, seq
+        """INSERT INTO current SELECT 99, kind, state, 'x', batch, original, demanded_after, ends, key, day, seq
         FROM current LIMIT 1""",
         "its index disagrees",
     ),

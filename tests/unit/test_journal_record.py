@@ -15,7 +15,7 @@ from pos_engine.crypto.keys import KeyUsage, WrappedKey
 from pos_engine.dialects.base import Kind
 from pos_engine.errors import JournalFault
 from pos_engine.journal.memory import MemoryJournal
-from pos_engine.journal.record import Record, State, card_part, freeze, open_part, thaw
+from pos_engine.journal.record import Record, Resolution, State, card_part, freeze, open_part, thaw
 from pos_engine.values import CNY, Amount, Currency
 from pos_engine.wire.field import Sensitivity
 from pos_engine.wire.message import Message
@@ -64,6 +64,8 @@ RECORDS = st.builds(
     demands_sign_on=st.booleans(),
     approval_proven=st.booleans(),
     notes=st.lists(ANY_TEXT, max_size=3).map(tuple),
+    late=st.none() | MESSAGES,
+    resolution=st.none() | st.builds(Resolution, ANY_TEXT, ANY_TEXT, INSTANTS, st.none() | st.booleans()),
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -81,8 +83,9 @@ def kept(message: Message) -> Message:
 @given(RECORDS)
 def test_every_field_comes_back_except_the_secrets(record: Record) -> None:
     rest = freeze(record, SPEC)
-    answer = None if record.answer is None else open_part(record.answer, SPEC)
-    assert thaw(rest.body, rest.card_data) == replace(record, request=kept(record.request), answer=answer)
+    answer, late = (None if each is None else open_part(each, SPEC) for each in (record.answer, record.late))
+    expected = replace(record, request=kept(record.request), answer=answer, late=late)
+    assert thaw(rest.body, rest.card_data) == expected
 
 
 @given(RECORDS)

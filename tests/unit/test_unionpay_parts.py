@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pos_engine.dialects.unionpay import UNIONPAY, private, terminal_data
+from pos_engine.dialects.unionpay.balance import read_balance
 from pos_engine.dialects.unionpay.censor import chip_data
 from pos_engine.dialects.unionpay.tags import TAGS
 from pos_engine.dialects.unionpay.terminal_data import Page
+from pos_engine.errors import DecodeError
 from pos_engine.values import Amount, Pan
 from pos_engine.wire import describe, tlv
 from pos_engine.wire.describe import Row
+from pos_engine.wire.field import Sensitivity
 from pos_engine.wire.message import Message
 from tests.vectors.messages import SAMPLES, Sample
 
@@ -152,3 +155,83 @@ def test_no_capture_breaks_the_parts_and_none_shows_a_secret(sample: Sample) -> 
         assert fields[number] not in text
     if 55 in fields and not sample.negative:
         assert described["55"].children
+
+
+def test_the_filling_between_tags_is_named_and_empty() -> None:
+    row = rows("0200", {55: "9F36020001" + "00" + "8200"})["55"]
+    assert [(child.key, child.shown) for child in row.children] == [("9F36", "0001"), ("00", ""), ("82", "")]
+    assert row.children[1].name == "filling"
+
+
+def test_a_serial_number_is_told() -> None:
+    value = terminal_data.write_serial(b"N3000123").hex().upper()
+    assert said(parts("0800", {60: "00000001003", 62: value}, 62)) == [("62.1", "N3000123", None)]
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("", "count"),
+        ("0A", "digits"),
+        ("02" + "0" * 40, "count"),
+        ("01" + "0" * 39, r"ends inside 48\.5"),
+        ("01" + "00" + "000007" + "0" * 20 + "0" * 12, "card number"),
+    ],
+)
+def test_batch_details_that_are_none_are_refused(value: str, why: str) -> None:
+    with pytest.raises(DecodeError, match=why) as raised:
+        private.read_details(value)
+    assert raised.value.field == 48
+
+
+SAVINGS, CREDIT, FOREIGN = "1001156C000000010000", "3002156D000000012345", "1002999C000000000001"
+
+
+@pytest.mark.parametrize(
+    ("value", "balance"),
+    [
+        (SAVINGS + CREDIT, "-123.45 CNY"),
+        (SAVINGS, "100.00 CNY"),
+        (FOREIGN + SAVINGS, "100.00 CNY"),
+        (FOREIGN, "None"),
+        ("", "None"),
+        ("10", "None"),
+        (SAVINGS[:-1] + "X", "None"),
+    ],
+)
+def test_the_balance_is_what_is_available_or_the_first_that_is_told(value: str, balance: str) -> None:
+    assert str(read_balance(Message("0210", {54: value}))) == balance
+    assert read_balance(Message("0210", {})) is None
+
+
+@pytest.mark.parametrize(
+    ("mti", "fields", "number", "meaning"),
+    [
+        ("0200", {4: "000000001234", 49: "156"}, 4, "12.34 CNY"),
+        ("0200", {4: "000000001234", 49: "999"}, 4, None),
+        ("0200", {4: "000000001234"}, 4, None),
+        ("0200", {4: "00000000123A", 49: "156"}, 4, None),
+        ("0200", {4: "1000000000000", 49: "156"}, 4, None),
+        ("0200", {22: "021"}, 22, "magnetic stripe, PIN entered"),
+        ("0200", {22: "02"}, 22, "magnetic stripe"),
+        ("0200", {22: "771"}, 22, "PIN entered"),
+        ("0200", {22: "77"}, 22, None),
+        ("0200", {22: "777"}, 22, None),
+        ("0400", {39: "98"}, 39, "no answer arrived"),
+        ("0210", {39: "98"}, 39, "no answer from the issuer"),
+        ("0200", {35: "0"}, 35, "the magnetic stripe, never shown"),
+        ("0200", {9: "1"}, 9, None),
+        ("0200", {}, 4, None),
+    ],
+)
+def test_a_value_is_said_in_words_where_it_has_some(
+    mti: str, fields: dict[int, str], number: int, meaning: str | None
+) -> None:
+    found = UNIONPAY.explain(Message(mti, fields), number)
+    assert (found.en if found is not None else None) == meaning
+
+
+@pytest.mark.parametrize(("value", "hidden"), [("3930" + "31" * 20, True), ("3931" + "31" * 20, True), ("3932", False)])
+def test_verification_data_is_named_and_never_shown(value: str, hidden: bool) -> None:  # noqa: FBT001 - a case
+    found = parts("0200", {60: "22000001000500", 62: value}, 62)
+    assert [(part.key, part.value, part.sensitivity) for part in found] == [("62.1", "", Sensitivity.SECRET)] * hidden

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pos_engine.dialects.unionpay.fields import FIELD_60, FIELD_61
 from pos_engine.dialects.unionpay.fields import SPEC as UNIONPAY
-from pos_engine.wire import describe
+from pos_engine.wire import codec, describe
 from pos_engine.wire.composite import by_columns
 from pos_engine.wire.describe import Row, shown
 from pos_engine.wire.field import Sensitivity
 from pos_engine.wire.message import Message
+from tests.support.specs import ASCII, ODD
 from tests.vectors.messages import SAMPLES, Sample
 
 PAN = "6229990000000004"
@@ -152,3 +155,37 @@ def test_hidden_fields_show_at_most_ten_digits_of_anything(number: int, value: s
         assert unmask_pan or sum(character.isdigit() for character in text) <= 10
     else:
         assert text == "***" or text == f"*** ({len(value) // 2} bytes)"
+
+
+@pytest.mark.parametrize(
+    ("number", "value", "told"),
+    [
+        (3, "000000", "000000"),
+        (2, PAN, "16" + "622999******0004"),
+        (2, PAN + "1", "17" + "622999*******0041" + "0"),
+        (35, PAN + "D2512", "21" + "*" * 22),
+        (52, "0123456789ABCDEF", "*" * 16),
+        (55, "9F3602", "0003" + "*" * 6),
+        (63, "01 ", "0003303120"),
+    ],
+)
+def test_the_bytes_of_a_hidden_element_are_stars_and_its_length_is_told(number: int, value: str, told: str) -> None:
+    field, raw = UNIONPAY.fields[number], codec.encode(Message("0200", {number: value}), UNIONPAY)[10:]
+    assert describe.bytes_shown(field, raw, value, shown(field, value)) == told
+
+
+def test_the_bytes_of_a_card_number_in_characters_are_masked_one_by_one() -> None:
+    field = replace(ASCII.fields[2], sensitivity=Sensitivity.PAN)
+    raw = b"16" + PAN.encode()
+    told = describe.bytes_shown(field, raw, PAN, shown(field, PAN))
+    assert told == "3136" + "363232393939" + "**" * 6 + "30303034"
+
+
+def test_the_pad_of_a_right_justified_card_number_stands_before_it() -> None:
+    field = replace(ODD.fields[2], sensitivity=Sensitivity.PAN)
+    raw = bytes.fromhex("11" + "0" + PAN + "4")
+    assert describe.bytes_shown(field, raw, PAN + "4", shown(field, PAN + "4")) == "11" + "0" + "622999*******0044"
+
+
+def test_the_bytes_of_an_element_that_nobody_lists_are_stars() -> None:
+    assert describe.bytes_shown(None, b"\x01\x02\x03", "010203", "***") == "******"

@@ -197,9 +197,6 @@ def read_details(value: str) -> tuple[Detail, ...]:
 
 def _detail(digits: str) -> Detail:
     parts = DETAIL.read(digits, field=48)
-    if len(digits) != DETAIL_DIGITS:
-        reason = "ends inside a detail"
-        raise DecodeError(reason, field=48)
     try:
         pan = Pan(parts["48.4"].lstrip("0"))
     except UsageError as error:

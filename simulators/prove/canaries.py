@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-GROUP = 4
+GROUP: Final = 4
+ENCODINGS: Final = 9
+"""The ways in which a secret is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,7 @@ class Canary:
     """A secret to look for: what it is, and its value as text (digits, a track) or as bytes (a key, a PIN block)."""
 
     name: str
-    value: str | bytes
+    value: str | bytes = field(repr=False)
 
     def encodings(self) -> dict[str, bytes]:
         """Return the nine ways to write it."""
@@ -45,13 +48,24 @@ def _packed(digits: str) -> bytes:
         return digits.encode("latin-1")
 
 
+@cache
+def _needles(canary: Canary) -> tuple[tuple[bytes, tuple[str, ...]], ...]:
+    """Return what to look for, in lower case, and what it is called: of some values two encodings are the same."""
+    names: dict[bytes, tuple[str, ...]] = {}
+    for name, written in canary.encodings().items():
+        names[written.lower()] = (*names.get(written.lower(), ()), name)
+    return tuple(names.items())
+
+
 def sightings(data: bytes, canaries: Iterable[Canary]) -> Iterator[str]:
     """Name every canary found in some bytes, and how it was written; case does not matter where letters are digits."""
+    if not data.strip(b"\0"):
+        return
     folded = data.lower()
     for canary in canaries:
-        for encoding, needle in canary.encodings().items():
-            if needle in data or needle.lower() in folded:
-                yield f"{canary.name} as {encoding}"
+        for needle, encodings in _needles(canary):
+            if needle in folded:
+                yield from (f"{canary.name} as {encoding}" for encoding in encodings)
 
 
 def search(places: Iterable[Path], canaries: Iterable[Canary]) -> list[str]:

@@ -1,0 +1,60 @@
+"""Answers that came when nobody waited for them: what one proves, and on which record that is kept.
+
+Only one of them matters to money: the proven approval of a request whose outcome is in doubt. It is kept on the
+reversal that it has crossed, or on the request itself while that has none. A reversal which the host ended by not
+knowing the request has then ended nothing, and another one is owed under the same STAN. An outcome that was shown never
+changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from pos_engine.dialects.base import Kind, Verdict
+from pos_engine.flow.effects import MacState
+from pos_engine.flow.responses import mismatch, verdict_of
+from pos_engine.journal.record import State
+
+if TYPE_CHECKING:
+    from pos_engine.flow.effects import Answered
+    from pos_engine.flow.profile import Profile
+    from pos_engine.journal.record import Record
+    from pos_engine.journal.view import JournalView
+    from pos_engine.wire.message import Message
+
+IN_DOUBT: Final = frozenset({State.PENDING, State.DOUBTFUL})
+NOTE: Final = "the host approved the request, late"
+
+
+def belated(stray: Answered, journal: JournalView, profile: Profile, *, batch: str, waiting: int) -> Record | None:
+    """Return a record with what a stray message proves about it, to be saved; `None` when that is nothing new.
+
+    `batch` is the one in force, for answers that name none. `waiting` is the record that now waits for its answer: what
+    came before its request answers something else, whatever it looks like.
+    """
+    dialect = profile.dialect
+    if stray.mac is not MacState.VALID or verdict_of(stray.message, dialect) is not Verdict.APPROVAL:
+        return None
+    request = journal.find_original(_batch_of(stray.message, profile) or batch, stray.message.get(11, ""))
+    if request is None or request.number == waiting or request.state not in IN_DOUBT:
+        return None
+    row = dialect.kinds[request.kind]
+    if not row.financial or mismatch(request.request, stray.message, row, dialect):
+        return None
+    reversals = [each for each in journal.acting_on(request.number) if each.kind is Kind.REVERSAL]
+    kept_on = reversals[-1] if reversals else request
+    if kept_on.late is not None:
+        return None
+    return with_proof(kept_on, stray.message.only(dialect.kept))
+
+
+def with_proof(record: Record, approval: Message) -> Record:
+    """Keep a late approval on a record, which for a reversal means that only acceptance ends it."""
+    is_reversal = record.kind is Kind.REVERSAL
+    return replace(record, late=approval, approval_proven=is_reversal, notes=(*record.notes, NOTE))
+
+
+def _batch_of(message: Message, profile: Profile) -> str | None:
+    layout, private = profile.dialect.layouts.get(60), message.get(60)
+    return layout.get(private, "60.2") if layout is not None and private is not None else None

@@ -1,0 +1,272 @@
+"""A restore: a backup takes the place of a journal that is lost, damaged or older, and no number is used twice.
+
+What was lost is not known, but the high-water mark says which STAN was the last. A record of the kind RESTORE goes to
+the end of the copy and takes the STAN after it; whoever has no mark any more has to name the last number. What was
+there stays as evidence under other names.
+
+The copy is finished under another name; until it is renamed into place, the old files are as they were. Then its mark
+is written, the only time that a mark goes back. Cut short anywhere, the journal is refused as before or restored, and
+the same restore can be run again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+from pos_engine import limits
+from pos_engine.dialects.base import Kind
+from pos_engine.errors import JournalFault, UsageError
+from pos_engine.journal import mark, schema
+from pos_engine.journal.audit import Audited, audit
+from pos_engine.journal.backup import SIDES, discard, verified
+from pos_engine.journal.files import beside, fault, open_private, put_in_place, sync_folder
+from pos_engine.journal.lock import WriterLock
+from pos_engine.journal.record import Record, State, freeze
+from pos_engine.journal.sealing import Head, Sealing
+from pos_engine.journal.store import LAST_REQUEST, open_verified
+from pos_engine.journal.view import following_stan
+from pos_engine.session.states import FIRST_BATCH
+from pos_engine.wire.message import Message
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pos_engine.clock import Instant
+    from pos_engine.values import Identity, KeyBytes
+    from pos_engine.wire.spec import MessageSpec
+
+EVIDENCE: Final = ("", "-wal", ".mark")
+"""What is kept of the files that were in the journal's place."""
+USED: Final = "SELECT DISTINCT stan FROM current WHERE kind <> 'reversal'"
+NO_MARK: Final = (
+    "its high-water mark is missing, damaged or older than the backup: "
+    "the last STAN that was used has to be named: --after-stan"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restore has done."""
+
+    audited: Audited
+    lost: int | None
+    """How many entries, at least, came after the backup and are lost; `None` where nothing tells."""
+    stan: str
+    """Numbers up to this one count as used."""
+    evidence: tuple[Path, ...]
+    """The files that were in the journal's place, under their new names."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a journal is, whose it is, and what time it is there."""
+
+    path: Path
+    marked: Path
+    sealing: Sealing
+    spec: MessageSpec
+    now: Instant
+
+
+def restore(
+    backup: Path,
+    path: Path,
+    *,
+    spec: MessageSpec,
+    identity: Identity,
+    storage_key: KeyBytes,
+    entropy: Callable[[int], bytes],
+    now: Instant,
+    mark_path: Path | None = None,
+    after_stan: str | None = None,
+) -> Restored:
+    """Put a backup in a journal's place. `after_stan` is the last STAN that was used, where no mark tells.
+
+    Raises `JournalFault` when the backup is damaged or another terminal's and when the journal is in use; `UsageError`
+    when the journal is whole and not older than the backup, and when `after_stan` is missing or cannot be.
+    """
+    if after_stan is not None and (re.fullmatch("[0-9]{6}", after_stan) is None or after_stan == "000000"):
+        reason = "the last STAN that was used has six digits, 000001 to 999999"
+        raise UsageError(reason)
+    sealing = Sealing(storage_key, f"{identity.terminal}/{identity.merchant}", entropy)
+    place = _Place(path, mark_path or beside(path, ".mark"), sealing, spec, now)
+    lock = WriterLock.acquire(path)
+    built = beside(path, ".restored")
+    try:
+        return _restored(backup, built, place, after_stan)
+    except OSError as error:
+        failure = fault(path, error)
+    except schema.UNREADABLE as error:
+        failure = JournalFault(f"{path}: {schema.explain(error)}")
+    finally:
+        with contextlib.suppress(OSError):
+            discard(built)
+        lock.release()
+    raise failure
+
+
+def _restored(backup: Path, built: Path, place: _Place, after_stan: str | None) -> Restored:
+    held = _copied(backup, built, place.sealing).head
+    _refuse_needless(place, held)
+    last, lost = _last_used(held, _old_mark(place), after_stan)
+    name = _evidence_name(place.path)
+    record, head = _append(built, place, held, last, _notes(held, lost, name))
+    evidence = tuple(_keep(place, name))
+    _exchange(built, place.path)
+    mark.create(place.marked, place.sealing, head)
+    database, audited = open_verified(place.path, place.marked, place.sealing)
+    database.close()
+    return Restored(audited, lost, record.stan, evidence)
+
+
+def _copied(backup: Path, built: Path, sealing: Sealing) -> Audited:
+    """Copy the backup, because it may lie where nothing can be written, and audit the copy."""
+    log = beside(backup, "-wal")
+    if log.exists() and log.stat().st_size > 0:
+        reason = f"{backup}: has a write-ahead log beside it, so it is no backup but a journal"
+        raise JournalFault(reason)
+    schema.open_for_reading(backup).close()
+    discard(built)
+    _copy(backup, built)
+    return verified(built, backup, lambda copy, name: audit(copy, name, sealing, None, is_copy=True))
+
+
+def _copy(source: Path, target: Path) -> None:
+    descriptor = open_private(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    with source.open("rb") as read, os.fdopen(descriptor, "wb") as written:
+        shutil.copyfileobj(read, written)
+        written.flush()
+        os.fsync(written.fileno())
+
+
+def _refuse_needless(place: _Place, held: Head) -> None:
+    """Refuse to replace a whole journal, unless it is an older copy itself."""
+    try:
+        database, audited = open_verified(place.path, place.marked, place.sealing)
+    except JournalFault:
+        return
+    database.close()
+    if audited.head.entries >= held.entries:
+        reason = f"{place.path}: the journal is whole and not older than the backup, so nothing is restored"
+        raise UsageError(reason)
+
+
+def _old_mark(place: _Place) -> Head | None:
+    try:
+        data = mark.read(place.marked)
+        return mark.highest(data, place.sealing) if data is not None else None
+    except JournalFault:
+        return None
+
+
+def _last_used(held: Head, old: Head | None, after_stan: str | None) -> tuple[int, int | None]:
+    """Return the last STAN that was used, and how many entries are lost at least; `UsageError` where nothing tells."""
+    named = int(after_stan) if after_stan is not None else None
+    if named is not None and _is_behind(named, held.stan):
+        reason = "the last STAN that was used cannot come before the backup's last one"
+        raise UsageError(reason)
+    if old is None or old.entries < held.entries or _is_behind(old.stan, held.stan):
+        if named is None:
+            raise UsageError(NO_MARK)
+        return named, None
+    known = [old.stan] if named is None else [old.stan, named]
+    return max(known, key=lambda stan: _distance(stan, held.stan)), old.entries - held.entries
+
+
+def _distance(stan: int, last: int) -> int:
+    """How many numbers after the last one a STAN comes; 999999 is followed by 000001."""
+    return (stan - last) % limits.STAN_MAX if last else stan
+
+
+def _is_behind(stan: int, last: int) -> bool:
+    # Numbers go round, so what is more than half a round ahead is taken for what it looks like.
+    return last != 0 and _distance(stan, last) > limits.STAN_MAX // 2
+
+
+def _notes(held: Head, lost: int | None, name: str) -> tuple[str, ...]:
+    told = "it is not known how many entries came after it" if lost is None else f"{lost} entries or more came after it"
+    return f"restored from a backup of {held.entries} entries", told, f"what was there before: {name}"
+
+
+def _append(built: Path, place: _Place, held: Head, last: int, notes: tuple[str, ...]) -> tuple[Record, Head]:
+    """Append the record after which numbers go on; the copy is one file again afterwards."""
+    database = schema.open_for_writing(built)
+    try:
+        # In this mode SQLite refuses to go on, rather than leave anything beside the file.
+        database.execute("PRAGMA journal_mode = DELETE")
+        record = _record(database, place.now, last, notes)
+        body = freeze(record, place.spec).body
+        digest = place.sealing.link(held.digest, record.number, body, sealed=False)
+        head = Head(held.entries + 1, digest, int(record.stan))
+        database.execute("BEGIN IMMEDIATE")
+        database.execute(schema.INSERT_ENTRY, (head.entries, record.number, 0, body, digest))
+        database.execute(schema.UPSERT_CURRENT, (*schema.columns(record), head.entries))
+        database.execute("COMMIT")
+        database.execute("PRAGMA journal_mode = WAL")
+    finally:
+        database.close()
+    return record, head
+
+
+def _record(database: sqlite3.Connection, now: Instant, last: int, notes: tuple[str, ...]) -> Record:
+    used = {stan for (stan,) in database.execute(USED)}
+    newest = database.execute(LAST_REQUEST).fetchone()
+    (number,) = database.execute("SELECT COALESCE(MAX(number), 0) + 1 FROM current").fetchone()
+    return Record(
+        number=number,
+        kind=Kind.RESTORE,
+        state=State.APPROVED,
+        stan=following_stan(f"{last:06d}", used.__contains__),
+        batch=newest[1] if newest is not None else FIRST_BATCH,
+        request=Message("", {}),
+        opened=now,
+        changed=now,
+        notes=notes,
+    )
+
+
+def _evidence_name(path: Path) -> str:
+    """Return the first name under which no evidence lies yet."""
+    names = (f"{path.name}.evidence-{number}" for number in count(1))
+    return next(
+        name for name in names if not any(os.path.lexists(path.with_name(name + ending)) for ending in EVIDENCE)
+    )
+
+
+def _keep(place: _Place, name: str) -> list[Path]:
+    """Give what is there a second name; nothing is taken away yet."""
+    kept = []
+    for ending in EVIDENCE:
+        source = place.marked if ending == ".mark" else beside(place.path, ending)
+        target = place.path.with_name(name + ending)
+        # SQLite leaves an empty log behind wherever it has read.
+        if not source.is_file() or source.stat().st_size == 0:
+            continue
+        try:
+            os.link(source, target)
+        except OSError:
+            # The mark may lie on other media, and some file systems know no second names.
+            _copy(source, target)
+        kept.append(target)
+    sync_folder(place.path.parent)
+    return kept
+
+
+def _exchange(built: Path, path: Path) -> None:
+    """Put the copy in place. The old log goes first, and durably: SQLite would take it for the new file's."""
+    for ending in SIDES:
+        beside(path, ending).unlink(missing_ok=True)
+    sync_folder(path.parent)
+    put_in_place(built, path)
+    # Whoever began to read the old file in between has left an index that does not fit the new one.
+    for ending in SIDES:
+        beside(path, ending).unlink(missing_ok=True)
+    sync_folder(path.parent)

@@ -122,7 +122,8 @@ class Performer:
             happened = Silent(self.clock.now(), str(error))
         else:
             happened = self._receive(send)
-        return replace(happened, set_aside=self._set_aside(send))
+        strays = self._set_aside(send)
+        return replace(happened, set_aside=strays) if strays else happened
 
     def _set_aside(self, send: Send) -> tuple[Answered, ...]:
         """Read what the link found that no request was waiting for; what is no message proves nothing."""

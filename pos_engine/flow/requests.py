@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pos_engine.dialects.base import Draft, Kind, Verdict
+from pos_engine.crypto.mac import MAC_SIZE
+from pos_engine.dialects.base import Draft, Kind, Verdict, pack
 from pos_engine.errors import LocalProtocolError
 from pos_engine.flow.checks import own_sale
 from pos_engine.flow.responses import verdict_of
 from pos_engine.flow.states import REVERSAL_REASONS, Cue
 from pos_engine.journal.record import Record, State
-from pos_engine.wire import codec
 from pos_engine.wire.message import Message
 
 if TYPE_CHECKING:
@@ -82,8 +82,13 @@ def _compose(details: Draft, profile: Profile) -> Message:
         reason = f"a {details.row.kind.value} request lacks fields {', '.join(map(str, sorted(lacking)))}"
         raise LocalProtocolError(reason)
     message = Message(details.row.mti, fields)
-    codec.encode(message, profile.dialect.spec)
+    pack(profile.dialect, message, tpdu=None, header=None, mac=_no_mac if details.row.mac else None)
     return message
+
+
+def _no_mac(_covered: bytes) -> bytes:
+    """Stand in for the MAC that is made when the message is sent."""
+    return bytes(MAC_SIZE)
 
 
 def draft_reversal(original: Record, journal: JournalView, profile: Profile, now: Instant) -> Record:

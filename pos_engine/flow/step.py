@@ -45,21 +45,22 @@ def step(record: Record, cue: Cue, now: Instant, evidence: Evidence) -> tuple[Re
         reason = f"a {record.kind.value} in state {record.state.name} cannot meet {cue.name}"
         raise LocalProtocolError(reason)
     state, action = found
-    moved = _noted(replace(record, state=state, changed=now), cue, evidence)
+    moved = replace(
+        record,
+        state=state,
+        changed=now,
+        notes=_noted(record.notes, evidence.note, is_open=state is State.PENDING),
+        demands_sign_on=record.demands_sign_on or cue in DEMANDS or evidence.demands_sign_on,
+    )
     return _ACTIONS[action](moved, cue, evidence)
 
 
-def _noted(record: Record, cue: Cue, evidence: Evidence) -> Record:
-    """Add the remark, and what the cue demands. What decides is always noted, the rest while there is room."""
-    notes = record.notes
-    room = limits.NOTES_MAX - (1 if record.state is State.PENDING else 0)
-    if evidence.note and evidence.note not in notes[-1:]:
-        notes = (*notes, evidence.note)[:room] if record.state is State.PENDING else (*notes[: room - 1], evidence.note)
-    return replace(
-        record,
-        notes=notes,
-        demands_sign_on=record.demands_sign_on or cue in DEMANDS or evidence.demands_sign_on,
-    )
+def _noted(notes: tuple[str, ...], note: str, *, is_open: bool) -> tuple[str, ...]:
+    """Add a remark. What decides is always noted, what comes while the exchange is open only where there is room."""
+    if not note or note in notes[-1:]:
+        return notes
+    room = limits.NOTES_MAX - 1
+    return (*notes, note)[:room] if is_open else (*notes[:room], note)
 
 
 def _begin(record: Record, _cue: Cue, evidence: Evidence) -> tuple[Record, tuple[Effect, ...]]:

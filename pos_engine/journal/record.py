@@ -117,6 +117,7 @@ class Record:
         return self.answer.get(39) if self.answer is not None else None
 
 
+_JSON: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
 CARD_LEVELS: Final = frozenset({Sensitivity.PAN, Sensitivity.CARD})
 
 
@@ -179,7 +180,9 @@ def thaw(body: str, card_data: bytes = b"") -> Record:
     """Turn a record's form at rest back; raises `JournalFault`, and nothing else, when it is not one."""
     try:
         record = _record_in(json.loads(body))
-        card = {int(number): str(value) for number, value in json.loads(card_data or b"{}").items()}
+        if not card_data:
+            return record
+        card = {int(number): str(value) for number, value in json.loads(card_data).items()}
         return replace(record, request=record.request.replace(card))
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         pass
@@ -189,7 +192,7 @@ def thaw(body: str, card_data: bytes = b"") -> Record:
 
 def _text(value: dict[str, Any]) -> str:
     """Write JSON in one form only; it is ASCII, so that no text, however broken, fails to encode."""
-    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+    return _JSON.encode(value)
 
 
 def _record_in(body: dict[str, Any]) -> Record:

@@ -16,7 +16,6 @@ from pos_engine.values import Text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pos_engine.cli.border import Settings
     from pos_engine.cli.output import Output
     from simulators.prove.campaign import Finding
     from simulators.prove.runner import Report
@@ -48,7 +47,6 @@ _MORE: Final = Text("and {} more", "另有{}项")
 @click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Processes; by default one for each core.")
 def prove(
     output: Output,
-    settings: Settings,  # noqa: ARG001 - every command is given them
     *,
     quick: bool,
     release: bool,

@@ -16,8 +16,9 @@ from pos_engine.errors import JournalFault, NoAnswer, NotSent
 from pos_engine.flow import checks, drive, late, plan, requests, responses, states, step
 from pos_engine.flow.effects import Emit, MacState, Save
 from pos_engine.flow.states import Action, Cue
-from pos_engine.journal import memory, record
+from pos_engine.journal import audit, mark, memory, record
 from pos_engine.journal.record import State
+from pos_engine.journal.sealing import GENESIS, Sealing
 from pos_engine.link import Link
 from pos_engine.performer import Performer
 from pos_engine.session import states as session_states
@@ -34,6 +35,7 @@ LIVES: Final = "lives"
 CRASHES: Final = "crashes"
 CUTS: Final = "cuts"
 SECRETS: Final = "secrets"
+ROT: Final = "rot"
 ANSWERS: Final = "answers"
 FORGERIES: Final = "forgeries"
 
@@ -463,3 +465,14 @@ def _kept_open(patch: pytest.MonkeyPatch, number: int) -> None:
 )
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(plan, "_needs_card", lambda *_given: True)
+
+
+@bug("the chain of entries is not verified", ROT)
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Sealing, "holds", lambda *_given, **_named: True)
+
+
+@bug("the high-water mark is not compared", ROT)
+def _(patch: pytest.MonkeyPatch) -> None:
+    honest = mark.highest
+    patch.setattr(audit, "highest", lambda *given: honest(*given)._replace(entries=0, digest=GENESIS))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LIVES_MAX = 1_500
+BUGS_MIN = 30
+"""The list may only grow."""
 SHARDS = 40
 """Into how many parts the other campaigns are cut: a part at a time is run until one finds something."""
 
@@ -63,3 +67,10 @@ def found(bug: Bug) -> str:
 def test_a_planted_bug_is_found(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
     bug.plant(monkeypatch)
     assert found(bug)
+
+
+def test_the_documents_list_every_planted_bug_and_what_finds_it() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| ([^|]+) \| `(\w+)` \|$", text.partition("## Planted bugs")[2], re.MULTILINE)
+    assert listed == [(bug.name, bug.finder) for bug in BUGS]
+    assert len(BUGS) >= BUGS_MIN

@@ -11,6 +11,7 @@ import enum
 import json
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from pos_engine.clock import Instant
@@ -118,23 +119,24 @@ class Record:
 
 
 _JSON: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
+OPEN_LEVELS: Final = frozenset({Sensitivity.OPEN})
 CARD_LEVELS: Final = frozenset({Sensitivity.PAN, Sensitivity.CARD})
 
 
 def open_part(message: Message, spec: MessageSpec) -> Message:
     """Return a message's open elements: all that may be kept or shown without a seal."""
-    return Message(message.mti, {n: v for n, v in message.items() if _sensitivity(n, spec) is Sensitivity.OPEN})
+    return message.only(_of_levels(spec, OPEN_LEVELS))
 
 
 def card_part(message: Message, spec: MessageSpec) -> dict[int, str]:
     """Return a message's card data that an owed message may need again; it is kept only under a seal."""
-    return {n: v for n, v in message.items() if _sensitivity(n, spec) in CARD_LEVELS}
+    return dict(message.only(_of_levels(spec, CARD_LEVELS)).items())
 
 
-def _sensitivity(number: int, spec: MessageSpec) -> Sensitivity:
-    # What the spec does not know may be anything, so it counts as the worst: it is neither kept nor shown.
-    listed = spec.fields.get(number)
-    return Sensitivity.SECRET if listed is None else listed.sensitivity
+@cache
+def _of_levels(spec: MessageSpec, levels: frozenset[Sensitivity]) -> frozenset[int]:
+    """List the elements of some levels. What the spec does not know may be anything: it is neither kept nor shown."""
+    return frozenset(number for number, listed in spec.fields.items() if listed.sensitivity in levels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from pos_engine.errors import JournalFault
-from pos_engine.journal.files import beside, fault, make_private, open_private, put_in_place
+from pos_engine.journal.files import beside, fault, make_private, open_private, put_in_place, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -168,6 +168,8 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         database = _connect(path, "rw")
         reason = _make_durable(database)
         if reason is None:
+            # The log has just been made, and SQLite passes over a failed flush of the folder that holds its name.
+            sync_folder(path.parent)
             return database
         failure = JournalFault(f"{path}: {reason}")
     except OSError as error:

@@ -455,8 +455,12 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 
 def _kept_open(patch: pytest.MonkeyPatch, number: int) -> None:
-    honest = record._sensitivity
-    patch.setattr(record, "_sensitivity", lambda each, spec: Sensitivity.OPEN if each == number else honest(each, spec))
+    honest = record._of_levels
+
+    def careless(spec: Any, levels: Any) -> Any:
+        return honest(spec, levels) | {number} if Sensitivity.OPEN in levels else honest(spec, levels) - {number}
+
+    patch.setattr(record, "_of_levels", careless)
 
 
 @bug(

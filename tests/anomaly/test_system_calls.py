@@ -131,7 +131,6 @@ def test_after_a_disk_error_nothing_more_is_sent_and_a_restart_makes_the_books_a
     assert struck > 0 or call not in SEEN_IN_EVERY_SALE
 
 
-@pytest.mark.xfail(reason="SQLite passes over a failed flush of the folder; the store flushes it for new intents only")
 def test_no_reversal_is_sent_while_the_log_that_holds_its_intent_has_no_durable_name(
     hasty: Shop, host: BackgroundServer, forked: Forked
 ) -> None:

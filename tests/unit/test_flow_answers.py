@@ -17,7 +17,7 @@ from pos_engine.wire.message import Message
 from tests.support.exchange import KEYS, PROFILE
 from tests.support.records import NOW, new_record, reversal
 
-STRICT = replace(PROFILE, accepts_unsigned_declines=False)
+STRICT = replace(PROFILE, accepts_unsigned_declines=False, accepts_unsigned_reversals=False)
 VALID, WRONG, ABSENT = MacState.VALID, MacState.WRONG, MacState.ABSENT
 ECHOED = (3, 4, 11, 41, 42, 49, 60)
 PARTIAL_ASKED = "22000001000501"
@@ -140,6 +140,19 @@ def test_an_answer_to_a_reversal(
     code: str | None, mac: MacState, changes: dict[int, str | None], expected: tuple[Cue, str]
 ) -> None:
     assert read(pending(Kind.REVERSAL), code, mac, changes) == expected
+
+
+@pytest.mark.parametrize(
+    ("mac", "expected"),
+    [
+        (VALID, (Cue.APPROVAL, "")),
+        (ABSENT, (Cue.NOT_ACCEPTED, "not accepted: without a MAC, which this profile demands")),
+        (WRONG, (Cue.NOT_ACCEPTED, "not accepted: the MAC is wrong")),
+    ],
+)
+@pytest.mark.parametrize("code", ["00", "12", "25"])
+def test_the_end_of_a_reversal_where_it_has_to_be_signed(code: str, mac: MacState, expected: tuple[Cue, str]) -> None:
+    assert read(pending(Kind.REVERSAL), code, mac, strict=True) == expected
 
 
 @pytest.mark.parametrize("code", ["12", "25"])

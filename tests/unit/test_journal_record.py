@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pos_engine.clock import Instant
+from pos_engine.crypto.cipher import Algorithm
 from pos_engine.crypto.keys import KeyUsage, WrappedKey
 from pos_engine.dialects.base import Kind
 from pos_engine.errors import JournalFault
@@ -174,3 +175,18 @@ def test_what_is_no_record_is_refused(body: str) -> None:
 def test_card_data_that_is_none_is_refused(card_data: bytes) -> None:
     with pytest.raises(JournalFault):
         thaw(json.dumps(GOOD), card_data)
+
+
+def test_the_form_at_rest_is_sorted_and_has_no_spaces() -> None:
+    frozen = freeze(new_record(MemoryJournal(SPEC), card=KEYED), SPEC)
+    for text in (frozen.body, frozen.card_data.decode()):
+        assert text == json.dumps(json.loads(text), separators=(",", ":"), sort_keys=True)
+        assert " " not in text
+    assert list(json.loads(frozen.body)) == sorted(json.loads(frozen.body))
+
+
+@pytest.mark.parametrize("algorithm", [Algorithm.TDES, Algorithm.SM4])
+def test_a_working_key_comes_back_with_its_algorithm(algorithm: Algorithm) -> None:
+    record = answered(new_record(MemoryJournal(SPEC), Kind.SIGN_ON), State.APPROVED)
+    keyed = replace(record, keys=tuple(replace(key, algorithm=algorithm) for key in record.keys))
+    assert thaw(freeze(keyed, SPEC).body).keys == keyed.keys

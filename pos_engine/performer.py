@@ -32,6 +32,8 @@ from pos_engine.flow.effects import (
     Silent,
     TakeCard,
     Unreadable,
+    Verified,
+    VerifyMac,
 )
 from pos_engine.journal.record import State
 from pos_engine.trace import NoTrace, Trace
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from pos_engine.clock import Clock
     from pos_engine.crypto.keys import WrappedKey
     from pos_engine.flow.drive import Drive, Finished
-    from pos_engine.flow.effects import Effect, Happening
+    from pos_engine.flow.effects import Effect, Happening, Question
     from pos_engine.framing.tpdu import Tpdu
     from pos_engine.journal.view import Journal
     from pos_engine.keystore.base import KeyStore
@@ -93,19 +95,26 @@ class Performer:
                 return self._send(effect)
             case Listen():
                 return self._receive(effect)
-            case Ask(TakeCard() as question):
-                return self._take_card(question)
-            case Ask(Authorise(kind, amount, stan)):
-                granted = self.supervisor is None or self.supervisor.allows(kind, amount, stan)
-                return Authorised(self.clock.now(), granted)
-            case Ask(CheckKeys(keys)):
-                return self._check_keys(keys)
+            case Ask(question):
+                return self._ask(question)
             case Emit(record):
                 # Whoever waits for the outcome gets it when the drive ends; observers see it now. After a doubt nothing
                 # more is expected on this connection: what still comes must not be taken for another answer.
                 if record.state is State.DOUBTFUL:
                     self.link.close()
         return Done(self.clock.now())
+
+    def _ask(self, question: Question) -> Happening:
+        match question:
+            case TakeCard():
+                return self._take_card(question)
+            case Authorise(kind, amount, stan):
+                granted = self.supervisor is None or self.supervisor.allows(kind, amount, stan)
+                return Authorised(self.clock.now(), granted)
+            case VerifyMac():
+                return self._verify_again(question)
+            case CheckKeys(keys):
+                return self._check_keys(keys)
 
     def _send(self, send: Send) -> Happening:
         mac = self._mac_function(send.seal_key)
@@ -132,19 +141,23 @@ class Performer:
             with suppress(KeyFault, RemoteProtocolError):
                 packet = unpack(self.dialect, frame)
                 self.trace.message("received", packet)
-                strays.append(Answered(self.clock.now(), packet.message, self._mac_state(packet, send)))
+                strays.append(self._answered(packet, send))
         return tuple(strays)
 
     def _receive(self, wait: Send | Listen) -> Received:
         try:
             packet = unpack(self.dialect, self.link.receive(wait.deadline_s))
             self.trace.message("received", packet)
-            mac = self._mac_state(packet, wait)
+            return self._answered(packet, wait)
         except NoAnswer as error:
             return Silent(self.clock.now(), str(error))
         except (KeyFault, RemoteProtocolError) as error:
             return Unreadable(self.clock.now(), str(error), keys_failed=isinstance(error, KeyFault))
-        return Answered(self.clock.now(), packet.message, mac, self.dialect.processing_request(packet.header))
+
+    def _answered(self, packet: Packet, wait: Send | Listen) -> Answered:
+        """Tell of a message. Raises `KeyFault` when the key does not open under which it has to be verified."""
+        asked = self.dialect.processing_request(packet.header)
+        return Answered(self.clock.now(), packet.message, self._mac_state(packet, wait), asked, packet=packet)
 
     def _mac_function(self, key: WrappedKey | None) -> Callable[[bytes], bytes] | None:
         rule = self.dialect.mac
@@ -153,18 +166,29 @@ class Performer:
         return lambda covered: self.keystore.mac(key, rule.algorithm, covered)
 
     def _mac_state(self, packet: Packet, wait: Send | Listen) -> MacState:
-        """Verify an answer's MAC. Raises `KeyFault` when the key does not open and the answer needs it."""
-        compute, rule = self._mac_function(wait.mac_key), self.dialect.mac
-        if compute is None or rule is None or rule.field not in packet.message:
+        rule, key = self.dialect.mac, wait.mac_key
+        if key is None or rule is None or rule.field not in packet.message:
             return MacState.ABSENT
-        received = bytes.fromhex(packet.message[rule.field])
         try:
-            return MacState.VALID if equal(received, compute(packet.mac_input())) else MacState.WRONG
+            return MacState.VALID if self._verifies(packet, key) else MacState.WRONG
         except KeyFault:
             if wait.seal_key is not None:
                 raise
             # A sign-on must not fail for the very keys that it is to replace.
             return MacState.WRONG
+
+    def _verifies(self, packet: Packet, key: WrappedKey) -> bool:
+        compute, rule = self._mac_function(key), self.dialect.mac
+        if compute is None or rule is None:
+            return False
+        return equal(bytes.fromhex(packet.message.get(rule.field, "")), compute(packet.mac_input()))
+
+    def _verify_again(self, question: VerifyMac) -> Verified:
+        """Verify under an earlier key; one that does not open any more proves nothing."""
+        good = False
+        with suppress(KeyFault):
+            good = self._verifies(question.packet, question.key)
+        return Verified(self.clock.now(), good)
 
     def _take_card(self, question: TakeCard) -> Presented:
         card = self.reader.read(question.amount)

@@ -1,8 +1,8 @@
 """`Terminal`: what an application embeds. Each call works off what is owed, does one thing, ends in a definite state.
 
 No threads, no timers, nothing behind the caller's back: `tick` does what is due and says when to call again. A call
-waits at most the answer timeout for each exchange it makes, and with an order it makes at most six (a reversal thrice,
-two sign-ons, the order itself), besides the time a cardholder takes. A decline is a returned value. An error means that
+waits at most the answer timeout for each exchange it makes, and with an order it makes at most seven (a reversal thrice,
+one that was taken over, two sign-ons, the order itself), besides the time a cardholder takes. A decline is a returned value. An error means that
 nothing was sent for this call, or that no money was at stake; after a `JournalFault` or an interrupt the request may
 have left, and the next start takes it up as in doubt.
 """
@@ -23,7 +23,7 @@ from pos_engine.flow.checks import Order, check_key
 from pos_engine.flow.drive import drive
 from pos_engine.flow.explain import Explanation, explain
 from pos_engine.flow.outcomes import Approved, Declined, InDoubt, Line, Outcome, line_of, outcome_of
-from pos_engine.flow.plan import Duty, DutyKind, expendable, owed, plan
+from pos_engine.flow.plan import Duty, DutyKind, expendable, left, owed, plan
 from pos_engine.flow.takeover import Takeover, take_over
 from pos_engine.journal.record import State
 from pos_engine.peripherals.held import HeldCard
@@ -351,9 +351,9 @@ def _blocked(record: Record | None) -> PosError:
         if record.state in {State.DECLINED, State.APPROVED}:
             return NotSignedOn(f"the sign-on was refused with code {record.code}; nothing else was sent")
         return NotSent(f"signing on failed, nothing else was sent: {_last_note(record)}")
-    if record.attempts >= limits.UNRESOLVED_ATTEMPTS:
+    if left(record) >= limits.UNRESOLVED_ATTEMPTS:
         return NotSent(
-            f"the {record.kind.value} of STAN {record.stan} is unresolved after {record.attempts} attempts, nothing "
+            f"the {record.kind.value} of STAN {record.stan} is unresolved after {left(record)} attempts, nothing "
             f"else was sent; a supervisor may take it over: {_last_note(record)}"
         )
     return NotSent(

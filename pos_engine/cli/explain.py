@@ -44,7 +44,7 @@ def explain(output: Output, settings: Settings, *, stan: str, batch: str | None)
 
     config, digits = settings.load(), _padded(stan)
     harden_process()
-    if not was_begun(config.journal):
+    if not was_begun(config.journal, config.mark):
         reason = "there is no journal yet"
         raise NothingFoundError(reason)
     with Terminal.open(config, read_only=True) as terminal:

@@ -148,8 +148,14 @@ def is_voided(acting: Iterable[Record]) -> bool:
 
 
 def has_moved(record: Record) -> bool:
-    """Tell whether a person found out that money moved, where the terminal never heard."""
-    return record.resolution is not None and record.resolution.moved is True
+    """Tell whether money moved of which the terminal heard no answer in time: a person, or the host, said so since."""
+    resolution = record.resolution
+    return resolution is not None and resolution.moved is not None and (resolution.moved or record.late is not None)
+
+
+def is_settled(record: Record) -> bool:
+    """Tell whether a person has said what became of a request in doubt."""
+    return record.resolution is not None and record.resolution.moved is not None
 
 
 def _approved_sale(sale: Record, acting: Iterable[Record]) -> Amount:
@@ -208,10 +214,10 @@ def _refunds(acting: Iterable[Record]) -> list[Record]:
 
 
 def _refuse_while_in_doubt(original: OriginalRef, journal: JournalView) -> None:
-    """Refuse to act on a sale while a refund of it is in doubt, whoever's sale it was."""
-    for each in journal.open_records((Kind.REFUND,)):
+    """Refuse to act on a sale while a refund or void of it is in doubt, whoever's sale it was."""
+    for each in journal.open_records((Kind.REFUND, Kind.VOID)):
         if each.resolution is None and _acts_on(each, original):
-            reason = f"a refund of STAN {original.stan} is in doubt: ask the acquirer what became of it first"
+            reason = f"a {each.kind.value} of STAN {original.stan} is in doubt: what became of it has to be known first"
             raise UsageError(reason)
 
 

@@ -26,14 +26,17 @@ from pos_engine.flow.effects import (
     Effect,
     Happening,
     KeysChecked,
+    MacState,
     NothingSent,
     Presented,
     Save,
     Silent,
     TakeCard,
     Unreadable,
+    Verified,
+    VerifyMac,
 )
-from pos_engine.flow.late import belated, with_proof
+from pos_engine.flow.late import belated, former_key, with_proof
 from pos_engine.flow.plan import Duty, DutyKind, plan
 from pos_engine.flow.responses import classify
 from pos_engine.flow.states import Cue
@@ -141,22 +144,37 @@ def _work_off(journal: JournalView, profile: Profile, now: Instant, order: Order
     urgent = order is not None
     wanted = order is not None and order.kind is not Kind.SIGN_OFF
     done: tuple[Record, ...] = ()
+    last: Record | None = None
     for record in journal.open_records(_asking(profile)):
         if record.state is State.PENDING:
             # Nothing is sent for it by itself, but that it is in doubt is put on record and told.
             _, now = yield from _exchange(record, Cue.RESTART, journal, profile, now)
+    signed_on, has_tried = 0, False
     for _ in range(limits.DUTIES_PER_CALL_MAX):
-        duty = plan(journal, profile, now, wanted=wanted)
-        if duty is None or duty.may_wait or (duty.wait_s > 0 and not urgent):
+        duty = plan(journal, profile, now, wanted=wanted, urgent=urgent)
+        if duty is None or _rests(duty, urgent=urgent, has_tried=has_tried):
             return Finished(now, None, None, done, duty)
-        signed_on = sum(record.kind is Kind.SIGN_ON for record in done)
         if duty.kind is DutyKind.SIGN_ON and signed_on >= limits.SIGN_ONS_PER_CALL_MAX:
-            return Finished(now, None, done[-1], done, duty)
-        record, now = yield from _fulfil(duty, journal, profile, now)
-        if record.state is not State.APPROVED and not record.demands_sign_on and not duty.is_taken_over:
-            return Finished(now, None, record, done, plan(journal, profile, now))
-        done = (*done, record)
-    return Finished(now, None, done[-1], done, plan(journal, profile, now))
+            return Finished(now, None, last, done, duty)
+        last, now = yield from _fulfil(duty, journal, profile, now)
+        signed_on += last.kind is Kind.SIGN_ON
+        is_spared = urgent and duty.is_taken_over
+        has_tried = has_tried or is_spared
+        if last.state is State.APPROVED:
+            done = (*done, last)
+        elif not (last.demands_sign_on or is_spared):
+            return Finished(now, None, last, done, plan(journal, profile, now))
+    return Finished(now, None, last, done, plan(journal, profile, now))
+
+
+def _rests(duty: Duty, *, urgent: bool, has_tried: bool) -> bool:
+    """Tell whether a duty is left for later: its time has not come, and nobody waits for it.
+
+    Who waits for something else gives one duty that was taken over one attempt in a call, and waits for no more.
+    """
+    if duty.is_taken_over:
+        return duty.wait_s > 0 or has_tried
+    return duty.wait_s > 0 and not urgent
 
 
 def _asking(profile: Profile) -> list[Kind]:
@@ -251,12 +269,26 @@ def _kept_late(
     stray: Answered, record: Record, journal: JournalView, profile: Profile, now: Instant, *, batch: str
 ) -> Generator[Effect, Happening, tuple[Record, Instant]]:
     """Keep what a stray message proves, on whichever record that is; returns the present exchange's own record."""
+    stray = yield from _verified(stray, journal, profile, batch=batch)
     found = belated(stray, journal, profile, batch=batch, waiting=record.number)
     if found is None or found.late is None:
         return record, now
     if found.number == record.number:
         found = record = with_proof(record, found.late)
     return record, (yield Save(found)).now
+
+
+def _verified(
+    stray: Answered, journal: JournalView, profile: Profile, *, batch: str
+) -> Generator[Effect, Happening, Answered]:
+    """Verify a stray message again, where its request was sent under an earlier key than the one in force."""
+    key = former_key(stray.message, journal, profile, batch=batch) if stray.mac is MacState.WRONG else None
+    if key is None or stray.packet is None:
+        return stray
+    happened = yield Ask(VerifyMac(stray.packet, key))
+    if not isinstance(happened, Verified):
+        raise _unexpected(happened)
+    return replace(stray, mac=MacState.VALID) if happened.good else stray
 
 
 def _cue_of(happened: Happening, record: Record, profile: Profile, terms: Evidence) -> tuple[Cue | None, Evidence]:
@@ -269,7 +301,7 @@ def _cue_of(happened: Happening, record: Record, profile: Profile, terms: Eviden
         case NothingSent(why=why, keys_failed=failed):
             # What has to be repeated until it is accepted is still owed when it could not even be sent.
             repeated = profile.dialect.kinds[record.kind].on_silence is OnSilence.REPEAT
-            return (Cue.NOT_ACCEPTED if repeated else Cue.NOT_SENT), replace(terms, note=why, demands_sign_on=failed)
+            return (Cue.NOT_SENT_AGAIN if repeated else Cue.NOT_SENT), replace(terms, note=why, demands_sign_on=failed)
         case Unreadable(why=why, keys_failed=failed):
             return Cue.UNREADABLE, replace(terms, note=why, demands_sign_on=failed)
         case KeysChecked(good=good, why=why):

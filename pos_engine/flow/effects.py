@@ -6,6 +6,7 @@
     Ask(TakeCard(...))      -> Presented
     Ask(CheckKeys(...))     -> KeysChecked
     Ask(Authorise(...))     -> Authorised
+    Ask(VerifyMac(...))     -> Verified
     Emit(record)            -> Done           when whoever waits for the outcome has it
 
 An exception out of a performer ends the drive: what was saved stays owed, and the next drive takes it up.
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pos_engine.clock import Instant
     from pos_engine.crypto.keys import WrappedKey
-    from pos_engine.dialects.base import Kind
+    from pos_engine.dialects.base import Kind, Packet
     from pos_engine.journal.record import Record
     from pos_engine.values import Amount, Card, PinBlock
     from pos_engine.wire.message import Message
@@ -80,10 +81,21 @@ class CheckKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifyMac:
+    """Ask the keystore whether a message that came late has the MAC of an earlier key."""
+
+    packet: Packet
+    key: WrappedKey
+
+
+Question = TakeCard | CheckKeys | Authorise | VerifyMac
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """Ask something that is not the acquirer."""
 
-    question: TakeCard | CheckKeys | Authorise
+    question: Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +134,8 @@ class Answered:
     """What the host asks for in the header."""
     set_aside: tuple[Answered, ...] = ()
     """What lay in the connection before the request was sent."""
+    packet: Packet | None = field(default=None, repr=False)
+    """The message as it came, for who has to verify it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,4 +194,12 @@ class Authorised:
     granted: bool
 
 
-Happening = Done | Answered | Silent | NothingSent | Unreadable | Presented | KeysChecked | Authorised
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The keystore's word on a MAC."""
+
+    now: Instant
+    good: bool
+
+
+Happening = Done | Answered | Silent | NothingSent | Unreadable | Presented | KeysChecked | Authorised | Verified

@@ -11,12 +11,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from pos_engine.crypto.keys import KeyUsage
 from pos_engine.dialects.base import Kind, Verdict
 from pos_engine.flow.effects import MacState
 from pos_engine.flow.responses import mismatch, verdict_of
 from pos_engine.journal.record import State
 
 if TYPE_CHECKING:
+    from pos_engine.crypto.keys import WrappedKey
     from pos_engine.flow.effects import Answered
     from pos_engine.flow.profile import Profile
     from pos_engine.journal.record import Record
@@ -36,17 +38,31 @@ def belated(stray: Answered, journal: JournalView, profile: Profile, *, batch: s
     dialect = profile.dialect
     if stray.mac is not MacState.VALID or verdict_of(stray.message, dialect) is not Verdict.APPROVAL:
         return None
-    request = journal.find_original(_batch_of(stray.message, profile) or batch, stray.message.get(11, ""))
+    request = answered_by(stray.message, journal, profile, batch=batch)
     if request is None or request.number == waiting or request.state not in IN_DOUBT:
-        return None
-    row = dialect.kinds[request.kind]
-    if not row.financial or mismatch(request.request, stray.message, row, dialect):
         return None
     reversals = [each for each in journal.acting_on(request.number) if each.kind is Kind.REVERSAL]
     kept_on = reversals[-1] if reversals else request
     if kept_on.late is not None:
         return None
     return with_proof(kept_on, stray.message.only(dialect.kept))
+
+
+def answered_by(message: Message, journal: JournalView, profile: Profile, *, batch: str) -> Record | None:
+    """Find the request about money that a message answers; `batch` is the one in force."""
+    request = journal.find_original(_batch_of(message, profile) or batch, message.get(11, ""))
+    row = profile.dialect.kinds.get(request.kind) if request is not None else None
+    if request is None or row is None or not row.financial:
+        return None
+    return None if mismatch(request.request, message, row, profile.dialect) else request
+
+
+def former_key(message: Message, journal: JournalView, profile: Profile, *, batch: str) -> WrappedKey | None:
+    """Return the MAC key that was in force when the request was sent that a message answers."""
+    request = answered_by(message, journal, profile, batch=batch)
+    signed_on_by = request.signed_on_by if request is not None else None
+    sign_on = journal.find(signed_on_by) if signed_on_by is not None else None
+    return next((key for key in sign_on.keys if key.usage is KeyUsage.MAC), None) if sign_on is not None else None
 
 
 def with_proof(record: Record, approval: Message) -> Record:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from pos_engine import limits
 from pos_engine.dialects.base import REVERSAL_REASONS, Kind, OnSilence, OriginalRef
-from pos_engine.flow.checks import has_moved, is_reversed, is_voided, requested
+from pos_engine.flow.checks import has_moved, is_reversed, is_settled, is_voided, requested
 from pos_engine.journal.record import State
 from pos_engine.values import Text
 
@@ -151,7 +151,7 @@ def line_of(record: Record, acting: Sequence[Record]) -> Line:
         standing = Standing.REVERSED
     elif standing is Standing.APPROVED and is_voided(acting):
         standing = Standing.VOIDED
-    elif record.resolution is not None and record.resolution.moved is not None:
+    elif is_settled(record):
         standing = Standing.SETTLED
     counts = standing in {Standing.APPROVED, Standing.DECLINED, Standing.VOIDED}
     code = record.code if counts else None
@@ -221,13 +221,12 @@ def duty_of(record: Record, dialect: Dialect, acting: Sequence[Record]) -> Text:
     """Say what becomes of a doubt: what the terminal does about it, or what was done."""
     if is_reversed(acting):
         return REVERSED
-    found = record.resolution.moved if record.resolution is not None else None
-    if found is not None:
-        return FOUND[found]
+    if is_settled(record):
+        return FOUND[has_moved(record)]
     reversals = [each for each in (record, *acting) if each.kind is Kind.REVERSAL and each.state is State.DOUBTFUL]
     if any(each.resolution is not None for each in reversals):
         return TAKEN_OVER
-    if any(each.attempts >= limits.UNRESOLVED_ATTEMPTS for each in reversals):
+    if any(each.attempts - each.unsent >= limits.UNRESOLVED_ATTEMPTS for each in reversals):
         return UNRESOLVED
     return DUTIES[dialect.kinds[record.kind].on_silence]
 

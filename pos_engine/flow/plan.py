@@ -51,41 +51,71 @@ class Duty:
         return self.record is not None and self.record.resolution is not None
 
     @property
+    def may_wait(self) -> bool:
+        """Whether it was taken over, and its time has not come."""
+        return self.is_taken_over and self.wait_s > 0
+
+    @property
     def is_unresolved(self) -> bool:
         """Whether it failed so often that a person has to take it over."""
         if self.record is None or self.kind is not DutyKind.REPEAT or self.is_taken_over:
             return False
-        return self.record.attempts >= limits.UNRESOLVED_ATTEMPTS
-
-    @property
-    def may_wait(self) -> bool:
-        """Whether something new may go ahead of it now."""
-        return self.is_taken_over and self.wait_s > 0
+        return left(self.record) >= limits.UNRESOLVED_ATTEMPTS
 
 
-def plan(journal: JournalView, profile: Profile, now: Instant, *, wanted: bool = False) -> Duty | None:
+def left(record: Record) -> int:
+    """Count the attempts of which something may have left the terminal."""
+    return record.attempts - record.unsent
+
+
+def plan(
+    journal: JournalView, profile: Profile, now: Instant, *, wanted: bool = False, urgent: bool = False
+) -> Duty | None:
     """Name the exchange that is owed next, or `None` when nothing is.
 
-    A terminal that was signed off on purpose stays so until something is `wanted` of it, or money is owed.
+    A terminal that was signed off on purpose stays so until something is `wanted` of it, or money is owed that stops
+    something or is due. Where it is `urgent`, what stops it goes first although it would have to wait.
     """
     session = session_of(journal, now, profile.sign_on_age_max_s)
     duties = [duty for duty in owed(journal, profile, now) if duty.kind is not DutyKind.ASK]
-    if session.state is SessionState.SIGNED_OFF and not wanted and not duties:
-        return None
+    first = min(duties, key=_urgency if urgent else _rank, default=None)
+    if session.state is SessionState.SIGNED_OFF and not wanted and all(duty.may_wait for duty in duties):
+        return first
     if not session.ready:
         failed = journal.failures(Kind.SIGN_ON)
         return Duty(DutyKind.SIGN_ON, None, _wait_s(failed[-1], len(failed), now) if failed else 0.0)
-    first = next((duty for duty in duties if not duty.may_wait), None)
-    return first or min(duties, key=lambda duty: duty.wait_s, default=None)
+    return first
+
+
+def _urgency(duty: Duty) -> tuple[bool, bool]:
+    """Order duties for somebody who waits: what stops him first, of that what is due; the oldest of equals."""
+    return duty.is_taken_over, duty.wait_s > 0
+
+
+def _rank(duty: Duty) -> tuple[bool, float]:
+    """Order duties for nobody in a hurry: what is due, the oldest of that, and then whatever is due next."""
+    return duty.is_taken_over and duty.wait_s <= 0, duty.wait_s
 
 
 def owed(journal: JournalView, profile: Profile, now: Instant) -> Iterator[Duty]:
     """Name everything that is owed about money, oldest first, what only a person can do included."""
     kinds = [row.kind for row in profile.dialect.kinds.values() if row.financial]
+    restored = journal.last_approved(Kind.RESTORE)
     for record in journal.open_records(kinds):
+        if restored is not None and record.number < restored.number and _is_unknown(record, profile):
+            # What became of it, and who was told, went with the files that the backup replaced.
+            if record.resolution is None:
+                yield Duty(DutyKind.ASK, record)
+            continue
         duty = _duty_of(record, journal.acting_on(record.number), profile, now)
         if duty is not None:
             yield duty
+
+
+def _is_unknown(record: Record, profile: Profile) -> bool:
+    """Tell whether a backup says of a request no more than that it may have been sent."""
+    reversible = profile.dialect.kinds[record.kind].on_silence is OnSilence.REVERSE
+    return reversible and (record.state is State.PENDING or record.resolution is not None)
 
 
 def _duty_of(record: Record, acting: Sequence[Record], profile: Profile, now: Instant) -> Duty | None:

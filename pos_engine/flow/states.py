@@ -28,6 +28,7 @@ class Cue(enum.Enum):
     DECLINE = "a decline that counts"
     DEMAND = "a decline that counts and demands a new sign-on"
     NOT_ACCEPTED = "an answer that does not end what is owed"
+    NOT_SENT_AGAIN = "the link could not be had for what is repeated; nothing left, and it is owed as before"
     NOT_ACCEPTED_DEMAND = "an answer that ends nothing and demands a new sign-on"
     UNPROVEN = "an approval whose MAC is missing or wrong"
     UNWANTED = "an approval that was not asked for in this form"
@@ -60,6 +61,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Cue], tuple[State, Action]]] = {
     (State.PENDING, Cue.DEMAND): (State.DECLINED, Action.CONCLUDE),
     (State.PENDING, Cue.STRANGER): (State.PENDING, Action.LISTEN),
     (State.PENDING, Cue.NOT_ACCEPTED): (State.DOUBTFUL, Action.DOUBT),
+    (State.PENDING, Cue.NOT_SENT_AGAIN): (State.DOUBTFUL, Action.DOUBT),
     (State.PENDING, Cue.NOT_ACCEPTED_DEMAND): (State.DOUBTFUL, Action.DOUBT),
     (State.PENDING, Cue.UNPROVEN): (State.DOUBTFUL, Action.DOUBT),
     (State.PENDING, Cue.UNWANTED): (State.DOUBTFUL, Action.DOUBT),

@@ -51,6 +51,7 @@ def step(record: Record, cue: Cue, now: Instant, evidence: Evidence) -> tuple[Re
         changed=now,
         notes=_noted(record.notes, evidence.note, is_open=state is State.PENDING),
         demands_sign_on=record.demands_sign_on or cue in DEMANDS or evidence.demands_sign_on,
+        unsent=record.unsent + (cue is Cue.NOT_SENT_AGAIN),
     )
     return _ACTIONS[action](moved, cue, evidence)
 

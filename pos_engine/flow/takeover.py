@@ -15,7 +15,7 @@ from pos_engine import limits
 from pos_engine.errors import UsageError
 from pos_engine.flow.drive import Drive, Finished, authorised
 from pos_engine.flow.effects import Save
-from pos_engine.flow.plan import Duty, DutyKind, owed, plan
+from pos_engine.flow.plan import Duty, DutyKind, left, owed, plan
 from pos_engine.flow.states import Cue
 from pos_engine.flow.step import Evidence, step
 from pos_engine.journal.record import Resolution, State
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pos_engine.journal.view import JournalView
 
 WORDS_MAX: Final = 200
-CARD_NUMBER: Final = re.compile(r"(?:\d[ -]?){13,}")
+CARD_NUMBER: Final = re.compile(r"(?:\d[^A-Za-z\d]{0,3}){13,}")
 """What might be a card number, which nobody may write into a journal."""
 
 
@@ -95,6 +95,9 @@ def _check_duty(word: Takeover, duty: Duty) -> None:
         if word.moved is None:
             reason = "say whether the money moved, as the acquirer told you"
             raise UsageError(reason)
+        if not word.moved and duty.record is not None and duty.record.late is not None:
+            reason = "the host approved it, late: the money moved"
+            raise UsageError(reason)
         return
     if word.moved is not None:
         reason = "whether the money moved is for the host to say: the reversal is sent until it is accepted"
@@ -103,7 +106,7 @@ def _check_duty(word: Takeover, duty: Duty) -> None:
         reason = f"STAN {word.stan} was taken over before"
         raise UsageError(reason)
     if not duty.is_unresolved:
-        attempts = duty.record.attempts if duty.record is not None and duty.kind is DutyKind.REPEAT else 0
+        attempts = left(duty.record) if duty.record is not None and duty.kind is DutyKind.REPEAT else 0
         reason = f"the terminal still works on it by itself: {attempts} of {limits.UNRESOLVED_ATTEMPTS} attempts"
         raise UsageError(reason)
 

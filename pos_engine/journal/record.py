@@ -83,6 +83,8 @@ class Record:
     """The number of the record this one acts on."""
     attempts: int = 0
     """How often the request was sent or tried."""
+    unsent: int = 0
+    """How many of these attempts never left the terminal."""
     signed_on_by: int | None = None
     """The number of the sign-on that was in force when the request was last sent."""
     demands_sign_on: bool = False
@@ -166,6 +168,7 @@ def freeze(record: Record, spec: MessageSpec) -> AtRest:
         "reason": record.reason,
         "original": record.original,
         "attempts": record.attempts,
+        "unsent": record.unsent,
         "signed_on_by": record.signed_on_by,
         "demands_sign_on": record.demands_sign_on,
         "key": record.key,
@@ -216,6 +219,7 @@ def _record_in(body: dict[str, Any]) -> Record:
         reason=body["reason"],
         original=body["original"],
         attempts=int(body["attempts"]),
+        unsent=int(body["unsent"]),
         signed_on_by=body["signed_on_by"],
         demands_sign_on=bool(body["demands_sign_on"]),
         key=body["key"],

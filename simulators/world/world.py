@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-EXCHANGES_PER_ORDER: Final = 6
+EXCHANGES_PER_ORDER: Final = 7
 """What `Terminal` promises: with an order, a call makes at most so many exchanges."""
 TICKS_MAX: Final = 40
 """Calls of `tick` with a willing world after which nothing may be owed any more."""

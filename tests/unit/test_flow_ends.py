@@ -80,11 +80,13 @@ def test_a_host_that_keeps_demanding_ends_the_call_with_the_last_demand() -> Non
     script.run(sale())
     finished = script.run(sale())
     done = finished.worked_off
-    assert [record.kind for record in done] == [Kind.REVERSAL, Kind.SIGN_ON] * 2 + [Kind.REVERSAL]
+    assert [record.kind for record in done] == [Kind.SIGN_ON] * 2
     assert finished == Finished(
-        script.clock.now(), blocked_by=done[-1], worked_off=done, next_duty=Duty(DutyKind.SIGN_ON, None)
+        script.clock.now(),
+        blocked_by=kept(script, REVERSAL),
+        worked_off=done,
+        next_duty=Duty(DutyKind.SIGN_ON, None),
     )
-    assert done[-1] == kept(script, REVERSAL)
 
 
 def test_a_call_that_did_all_it_may_says_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,13 +105,14 @@ def test_a_call_that_did_all_it_may_says_what_is_left(monkeypatch: pytest.Monkey
     )
 
 
-def test_the_oldest_duty_is_next_although_it_waits() -> None:
+def test_a_duty_that_is_due_goes_before_an_older_one_that_waits() -> None:
     script = Script(signed_on(), silence, answer("96"))
     script.run(sale())
     script.run(None)
-    cut_short(script)
-    duty = plan(script.journal, PROFILE, script.clock.now())
-    assert duty == Duty(DutyKind.REPEAT, kept(script, REVERSAL), limits.BACKOFF_FIRST_S)
+    doubtful = cut_short(script)
+    for urgent in (False, True):
+        duty = plan(script.journal, PROFILE, script.clock.now(), urgent=urgent)
+        assert duty == Duty(DutyKind.REVERSE, kept(script, doubtful.number))
 
 
 def test_of_duties_that_were_all_taken_over_the_soonest_is_next() -> None:

@@ -67,5 +67,5 @@ def test_nothing_is_sent_before_it_is_saved_and_nothing_is_shown_before_it_is_sa
 
 def test_every_doubt_of_a_request_has_a_reason_for_its_reversal() -> None:
     doubts = {cue for (_, cue), (state, _) in TRANSITIONS.items() if state is State.DOUBTFUL}
-    assert doubts - set(REVERSAL_REASONS) == {Cue.NOT_ACCEPTED}
+    assert doubts - set(REVERSAL_REASONS) == {Cue.NOT_ACCEPTED, Cue.NOT_SENT_AGAIN}
     assert set(REVERSAL_REASONS.values()) <= {"98", "A0", "06", "96"}

@@ -1,10 +1,10 @@
 """`Terminal`: what an application embeds. Each call works off what is owed, does one thing, ends in a definite state.
 
 No threads, no timers, nothing behind the caller's back: `tick` does what is due and says when to call again. A call
-waits at most the answer timeout for each exchange it makes, and with an order it makes at most seven (a reversal thrice,
-one that was taken over, two sign-ons, the order itself), besides the time a cardholder takes. A decline is a returned value. An error means that
-nothing was sent for this call, or that no money was at stake; after a `JournalFault` or an interrupt the request may
-have left, and the next start takes it up as in doubt.
+waits at most the answer timeout for each exchange it makes, and with an order it makes at most seven (a reversal
+thrice, one that was taken over, two sign-ons, the order itself), besides the time a cardholder takes. A decline is a
+returned value. An error means that nothing was sent for this call, or that no money was at stake; after a
+`JournalFault` or an interrupt the request may have left, and the next start takes it up as in doubt.
 """
 
 from __future__ import annotations

@@ -12,8 +12,10 @@ from pos_engine.framing.tpdu import Tpdu
 from pos_engine.journal.restore import restore
 from pos_engine.journal.store import SqliteJournal
 from pos_engine.keystore.software import SoftwareKeyStore
+from pos_engine.keystore.wrapping import wrapping_key
 from pos_engine.link import Link
 from pos_engine.performer import Performer
+from pos_engine.session.policy import BusyHours, Policy
 from pos_engine.system import SystemClock, entropy
 from pos_engine.trace import NoTrace
 from pos_engine.transport.tcp import TcpStream, parse_address
@@ -54,22 +56,9 @@ def assemble(
     nothing stays open.
     """
     dialect = DIALECTS[config.dialect]
-    profile = Profile(
-        dialect=dialect,
-        identity=Identity(config.terminal_id, config.merchant_id),
-        answer_timeout_s=config.answer_timeout_s,
-        sign_on_age_max_s=config.sign_on_age_max_s,
-        operator=config.operator,
-        limits=SaleLimits(
-            transaction=_minor(config.transaction_max),
-            day=_minor(config.day_max),
-            card_day=_minor(config.card_day_max),
-        ),
-        accepts_unsigned_declines=config.unsigned_decline == "accept",
-        accepts_unsigned_reversals=config.unsigned_reversal == "accept",
-    )
+    profile = _profile(config, dialect)
     clock = clock or SystemClock()
-    keystore = keystore or SoftwareKeyStore.open(config.keystore, config.wrapping_key)
+    keystore = keystore or _keystore(config)
     try:
         # The journal comes last: it holds a lock, which nothing that fails later may leave behind.
         link, tpdu = _link(config, clock, stream), _tpdu(config, dialect)
@@ -94,24 +83,26 @@ def assemble(
     return profile, performer
 
 
-def read_journal(config: Config) -> SqliteJournal:
+def read_journal(config: Config, keystore: KeyStore | None = None) -> SqliteJournal:
     """Open and verify a terminal's journal for reading, beside whatever else uses it.
 
-    Raises `ConfigError`, `KeyFault`, `JournalFault`.
+    A keystore that is given stays open. Raises `ConfigError`, `KeyFault`, `JournalFault`.
     """
-    keystore = SoftwareKeyStore.open(config.keystore, config.wrapping_key)
+    opened = keystore or _keystore(config)
     try:
-        return _journal(config, keystore, read_only=True)
+        return _journal(config, opened, read_only=True)
     finally:
-        keystore.close()
+        if keystore is None:
+            opened.close()
 
 
-def restore_journal(config: Config, backup: Path, *, after_stan: str | None) -> Restored:
+def restore_journal(config: Config, backup: Path | None, *, after_stan: str | None) -> Restored:
     """Put a backup in the place of a terminal's journal, as `pos_engine.journal.restore` does.
 
-    Raises `ConfigError`, `KeyFault`, `JournalFault`, `UsageError`.
+    Without a backup the journal is restored from itself. Raises `ConfigError`, `KeyFault`, `JournalFault`,
+    `UsageError`.
     """
-    keystore = SoftwareKeyStore.open(config.keystore, config.wrapping_key)
+    keystore = _keystore(config)
     try:
         return restore(
             backup,
@@ -133,13 +124,17 @@ def rehearse(config: Config) -> tuple[tuple[str, str], ...]:
 
     Returns the keys that the keystore holds, each as a name and its check value.
     """
-    keystore = SoftwareKeyStore.open(config.keystore, config.wrapping_key)
+    keystore = _keystore(config)
     try:
         _reader(config)
         _pin_pad(config, keystore)
         return keystore.describe()
     finally:
         keystore.close()
+
+
+def _keystore(config: Config) -> SoftwareKeyStore:
+    return SoftwareKeyStore.open(config.keystore, wrapping_key(config.wrapping_key))
 
 
 def _journal(config: Config, keystore: KeyStore, *, read_only: bool) -> SqliteJournal:
@@ -152,6 +147,36 @@ def _journal(config: Config, keystore: KeyStore, *, read_only: bool) -> SqliteJo
         read_only=read_only,
         mark_path=config.mark,
     )
+
+
+def _profile(config: Config, dialect: Dialect) -> Profile:
+    """Take from a configuration what decisions depend on."""
+    most = config.sign_on_exchanges_max
+    return Profile(
+        dialect=dialect,
+        identity=Identity(config.terminal_id, config.merchant_id),
+        answer_timeout_s=config.answer_timeout_s,
+        session=Policy(
+            age_max_s=config.sign_on_age_max_s,
+            lead_s=config.sign_on_lead_s,
+            follows_host_day=config.sign_on_host_day,
+            exchanges_max=None if most is None else int(most),
+            busy=_busy(config.busy_hours),
+        ),
+        operator=config.operator,
+        limits=SaleLimits(
+            transaction=_minor(config.transaction_max),
+            day=_minor(config.day_max),
+            card_day=_minor(config.card_day_max),
+        ),
+        accepts_unsigned_declines=config.unsigned_decline == "accept",
+        accepts_unsigned_reversals=config.unsigned_reversal == "accept",
+    )
+
+
+def _busy(text: str | None) -> tuple[BusyHours, ...]:
+    parts = (BusyHours.parse(part) for part in (text or "").split(","))
+    return tuple(part for part in parts if part is not None)
 
 
 def _minor(amount: str | None) -> int | None:

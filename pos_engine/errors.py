@@ -19,6 +19,7 @@ field numbers, offsets and names, never a value. A decline is not here: it is an
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -96,8 +97,38 @@ class MismatchError(RemoteProtocolError):
     """A well-formed answer that does not belong to the request."""
 
 
+class Trouble(enum.Enum):
+    """What went wrong with an exchange, as the terminal itself saw it: kept by name, never read off a text."""
+
+    NO_ROUTE = "there is no way to the host's network"
+    REFUSED = "nobody listens at the host's address"
+    NO_CONNECTION = "the connection did not come about in time"
+    NAME = "the host's name was not found"
+    TLS = "the protected connection was not agreed on"
+    CLOCK = "a certificate is not valid on the terminal's date"
+    LOCAL = "this machine does not allow the connection"
+    TIMEOUT = "the host said nothing in time"
+    CLOSED = "the host closed the connection"
+    RESET = "the connection was broken off"
+    BAD_FRAME = "the bytes form no frame"
+    TPDU = "the frame does not begin with the addresses and the header it should"
+    BAD_MESSAGE = "the frame holds no message of the dialect"
+    INCOMPLETE = "the answer lacks what it must have, or was not asked for in this form"
+    FOREIGN = "only answers to other requests came"
+    BAD_MAC = "the answer's MAC is missing or wrong"
+    KEY = "a working key does not open under the master key"
+    CHECK_VALUE = "a received key does not agree with its check value"
+    UNBUILDABLE = "the terminal could not build the message"
+    INTERRUPTED = "the terminal went down in the middle"
+
+
 class LinkError(PosError, OSError):
-    """The link to the acquirer failed."""
+    """The link to the acquirer failed; `trouble` says how, where that is known."""
+
+    def __init__(self, reason: str = "", *, trouble: Trouble | None = None) -> None:
+        """Keep the reason as the text, and the trouble for whoever has to tell what to do."""
+        super().__init__(reason)
+        self.trouble = trouble
 
 
 class NotSent(LinkError):  # noqa: N818 - the name states the fact that matters to the caller

@@ -25,6 +25,15 @@ ANSWER_TIMEOUT_S: Final = 60.0
 SIGN_ON_AGE_MAX_S: Final = 24 * 3600.0
 """Working keys older than a day are renewed before they are used again."""
 
+SIGN_ON_LEAD_S: Final = 30 * 60.0
+"""Half an hour before a sign-on ends it is renewed, so that a till which is never quiet still finds a quiet minute."""
+
+FUTILE_SIGN_ONS_MAX: Final = 3
+"""After so many sign-ons in a row that the host answered with another demand, the next one waits."""
+
+SESSION_RECORDS_MAX: Final = 48
+"""How far back futile sign-ons are looked for: by then the wait between two attempts has long reached its longest."""
+
 SIGN_ONS_PER_CALL_MAX: Final = 2
 """A host that answers every request with "sign on first" is asked twice in one call, not forever."""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pos_engine import limits
-from pos_engine.errors import FrameError, LinkError, NoAnswer, NotSent
+from pos_engine.errors import FrameError, LinkError, NoAnswer, NotSent, Trouble
 from pos_engine.transport.base import Silence
 
 if TYPE_CHECKING:
@@ -156,19 +156,19 @@ class Link:
         if connection.stream.stale():
             self._drain(connection)
             reason = f"{connection.stream.peer}: closed, or spoke before it was asked"
-            raise NotSent(reason)
+            raise NotSent(reason, trouble=Trouble.CLOSED)
 
     def _write(self, connection: _Connection, data: bytes, payload: bytes, deadline: float) -> None:
         """Write a request, and start the framer's timers."""
         left_s = self._left_s(connection, deadline)
-        reason = None
+        failure = None
         try:
             connection.stream.send(data, left_s)
         except NoAnswer as error:
-            reason = f"link lost: {error}"
+            failure = _lost(error)
         self._observe("sent", payload)
-        if reason is not None:
-            raise NoAnswer(reason)
+        if failure is not None:
+            raise failure
         self._feed(connection, b"", self._monotonic(), deadline=deadline)
 
     def _left_s(self, connection: _Connection, deadline: float) -> float:
@@ -176,7 +176,7 @@ class Link:
         left_s = deadline - self._monotonic()
         if left_s <= 0:
             reason = f"{connection.stream.peer}: no time left to send"
-            raise NotSent(reason)
+            raise NotSent(reason, trouble=Trouble.TIMEOUT)
         return left_s
 
     def _await_bytes(self, deadline: float) -> None:
@@ -184,33 +184,33 @@ class Link:
         connection = self._connection
         if connection is None:
             reason = "link lost: there is no connection"
-            raise NoAnswer(reason)
+            raise NoAnswer(reason, trouble=Trouble.CLOSED)
         now = self._monotonic()
         until = deadline if connection.wake_at is None else min(deadline, connection.wake_at)
         data = self._read(connection, until - now) if now < deadline else None
         if data is None and until >= deadline:
             reason = f"silence: {connection.stream.peer} did not answer in time"
-            raise Silence(reason)
+            raise Silence(reason, trouble=Trouble.TIMEOUT)
         # A wait that ran out has reached its end, also where a simulated clock stood still meanwhile.
         now = self._monotonic()
         self._feed(connection, data or b"", now if data else max(now, until), deadline=deadline)
 
     def _read(self, connection: _Connection, timeout_s: float) -> bytes | None:
         """Return what came, or `None` when nothing did; an end of the connection is `NoAnswer`."""
-        reason = None
         try:
             data = connection.stream.receive(max(0.0, timeout_s))
         except Silence:
             return None
         except NoAnswer as error:
-            reason = f"link lost: {error}"
+            failure = _lost(error)
         else:
             if data:
                 return data
             pending = connection.framer.pending
             where = f"inside a frame, after {pending} bytes of it" if pending else "before an answer"
             reason = f"link lost: {connection.stream.peer}: closed by the other side {where}"
-        raise NoAnswer(reason)
+            failure = NoAnswer(reason, trouble=Trouble.CLOSED)
+        raise failure
 
     def _feed(self, connection: _Connection, data: bytes, now: float, *, deadline: float) -> None:
         """Give the framer some bytes or the time, keep the frames, write back what it wants written."""
@@ -224,19 +224,25 @@ class Link:
 
     def _answer_back(self, connection: _Connection, data: bytes, deadline: float) -> None:
         """Write what the framing itself needs; a failure must not cost a frame that has arrived."""
-        reason = None
+        failure = None
         try:
             connection.stream.send(data, max(0.0, deadline - self._monotonic()))
         except LinkError as error:
-            reason = f"link lost: {error}"
-        if reason is not None:
+            failure = _lost(error)
+        if failure is not None:
             self._drop()
-        if reason is not None and not self._arrived:
-            raise NoAnswer(reason)
+        if failure is not None and not self._arrived:
+            raise failure
 
     def _observe(self, direction: Direction, frame: bytes) -> None:
         if self._observer is not None:
             self._observer(direction, frame)
+
+
+def _lost(error: LinkError) -> NoAnswer:
+    """Say of a failed connection that a request was out on it."""
+    reason = f"link lost: {error}"
+    return NoAnswer(reason, trouble=error.trouble)
 
 
 def _frames_of(connection: _Connection, data: bytes, now: float) -> Received:
@@ -245,4 +251,4 @@ def _frames_of(connection: _Connection, data: bytes, now: float) -> Received:
         return connection.framer.receive(data, now)
     except FrameError as error:
         reason = f"bad frame: {connection.stream.peer}: {error}"
-    raise NoAnswer(reason)
+    raise NoAnswer(reason, trouble=Trouble.BAD_FRAME)

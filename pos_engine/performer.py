@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 
 from pos_engine.crypto.mac import equal
 from pos_engine.dialects.base import Dialect, Packet, pack, unpack
-from pos_engine.errors import KeyFault, LocalProtocolError, NoAnswer, NotSent, RemoteProtocolError
+from pos_engine.errors import (
+    FrameError,
+    KeyFault,
+    LocalProtocolError,
+    NoAnswer,
+    NotSent,
+    RemoteProtocolError,
+    Trouble,
+)
 from pos_engine.flow.effects import (
     Answered,
     Ask,
@@ -121,14 +129,16 @@ class Performer:
         try:
             packet = pack(self.dialect, send.message, tpdu=self.tpdu, header=self.header, mac=mac)
         except (KeyFault, LocalProtocolError) as error:
-            return NothingSent(self.clock.now(), str(error), keys_failed=isinstance(error, KeyFault))
+            failed = isinstance(error, KeyFault)
+            trouble = Trouble.KEY if failed else Trouble.UNBUILDABLE
+            return NothingSent(self.clock.now(), str(error), keys_failed=failed, trouble=trouble)
         self.trace.message("sent", packet)
         try:
             self.link.send(packet.encode(), send.deadline_s)
         except NotSent as error:
-            happened: Received = NothingSent(self.clock.now(), str(error))
+            happened: Received = NothingSent(self.clock.now(), str(error), trouble=error.trouble)
         except NoAnswer as error:
-            happened = Silent(self.clock.now(), str(error))
+            happened = Silent(self.clock.now(), str(error), trouble=error.trouble)
         else:
             happened = self._receive(send)
         strays = self._set_aside(send)
@@ -150,9 +160,10 @@ class Performer:
             self.trace.message("received", packet)
             return self._answered(packet, wait)
         except NoAnswer as error:
-            return Silent(self.clock.now(), str(error))
+            return Silent(self.clock.now(), str(error), trouble=error.trouble)
         except (KeyFault, RemoteProtocolError) as error:
-            return Unreadable(self.clock.now(), str(error), keys_failed=isinstance(error, KeyFault))
+            failed = isinstance(error, KeyFault)
+            return Unreadable(self.clock.now(), str(error), keys_failed=failed, trouble=_unread(error))
 
     def _answered(self, packet: Packet, wait: Send | Listen) -> Answered:
         """Tell of a message. Raises `KeyFault` when the key does not open under which it has to be verified."""
@@ -201,3 +212,10 @@ class Performer:
         except KeyFault as fault:
             return KeysChecked(self.clock.now(), good=False, why=str(fault))
         return KeysChecked(self.clock.now(), good=True)
+
+
+def _unread(error: KeyFault | RemoteProtocolError) -> Trouble:
+    """Say what is wrong with a frame: the key it would be verified under, what stands before the message, or that."""
+    if isinstance(error, KeyFault):
+        return Trouble.KEY
+    return Trouble.TPDU if isinstance(error, FrameError) else Trouble.BAD_MESSAGE

@@ -27,6 +27,8 @@ from pos_engine.flow.plan import Duty, DutyKind, expendable, left, owed, plan
 from pos_engine.flow.takeover import Takeover, take_over
 from pos_engine.journal.record import State
 from pos_engine.peripherals.held import HeldCard
+from pos_engine.session.diagnosis import diagnose
+from pos_engine.session.history import history_of
 from pos_engine.session.states import session_of
 from pos_engine.values import Text
 
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from pos_engine.journal.record import Record
     from pos_engine.performer import Performer
     from pos_engine.peripherals.base import CardReader, PinPad, Supervisor
+    from pos_engine.session.diagnosis import Diagnosis
+    from pos_engine.session.history import History
     from pos_engine.session.states import Session, SessionState
     from pos_engine.trace import Trace
     from pos_engine.values import Amount, Card
@@ -57,13 +61,18 @@ DUTY_NAMES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """What a call of `tick` did. `again_in_s` is when to call again; `None`: when something happened."""
+    """What a call of `tick` did. `again_in_s` is when to call again; `None`: when something happened.
+
+    With nothing owed, that is when the sign-on should be renewed, so that no customer waits for it.
+    """
 
     done: tuple[Outcome, ...]
     owed: int
     again_in_s: float | None
     failed: str | None = None
     """Why an owed exchange did not succeed this time."""
+    idle: bool = True
+    """Whether nothing is owed that the terminal could do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,10 @@ class Status:
     owed: tuple[Owed, ...]
     recent: tuple[Line, ...]
     """The newest requests, newest first."""
+    left_s: float | None = None
+    """Seconds for which the sign-on holds, as far as that is known beforehand."""
+    renew_in_s: float | None = None
+    """Seconds until a quiet moment renews it; 0: now."""
 
 
 class Terminal:
@@ -108,6 +121,7 @@ class Terminal:
         self._profile = profile
         self._performer = performer
         self._busy = False
+        self._ended_with: Record | None = None
 
     @classmethod
     def open(
@@ -271,7 +285,8 @@ class Terminal:
         done = tuple(outcome for outcome in outcomes if outcome is not None)
         count = sum(1 for _ in owed(self._performer.journal, self._profile, now))
         failed = str(_blocked(finished.blocked_by)) if finished.blocked_by is not None else None
-        return Tick(done, count, duty.wait_s if duty is not None else None, failed)
+        again_in_s = duty.wait_s if duty is not None else self._session().renew_in_s
+        return Tick(done, count, again_in_s, failed, idle=duty is None)
 
     def status(self, *, recent: int = 5) -> Status:
         """Tell where the terminal stands; nothing is sent and nothing changes."""
@@ -290,13 +305,33 @@ class Terminal:
             ),
             owed=tuple(_owed(duty, duty.record) for duty in owed(journal, self._profile, now) if duty.record),
             recent=tuple(line_of(each, journal.acting_on(each.number)) for each in journal.recent(recent)),
+            left_s=session.left_s,
+            renew_in_s=session.renew_in_s,
         )
 
+    def diagnosis(self) -> Diagnosis | None:
+        """Say why the last call failed, where the sign-on or the session is why; `None` otherwise. Sends nothing."""
+        journal, session = self._performer.journal, self._session()
+        record = self._ended_with
+        if record is None and session.sign_on is not None:
+            # Nothing was tried, because the host kept demanding a sign-on.
+            record = journal.demanded_after(session.sign_on.number)
+        found = diagnose(record, self._profile.dialect) if record is not None else None
+        return found if found is not None and found.is_session else None
+
+    def sign_on_history(self, *, days: int = 30) -> History:
+        """Tell how signing on has gone in the last `days` days, today included; nothing is sent and nothing changes."""
+        performer, profile = self._performer, self._profile
+        return history_of(performer.journal, profile.dialect, performer.clock.now(), days=days, policy=profile.session)
+
     def _do(self, order: Order, card: Card | None = None) -> Outcome:
-        return self._result(self._run(order, card))
+        self._ended_with = None
+        finished = self._run(order, card)
+        self._ended_with = finished.record or finished.blocked_by
+        return self._result(finished)
 
     def _session(self) -> Session:
-        return session_of(self._performer.journal, self._performer.clock.now(), self._profile.sign_on_age_max_s)
+        return session_of(self._performer.journal, self._performer.clock.now(), self._profile.session)
 
     def _run(self, order: Order | None, card: Card | None = None) -> Finished:
         performer = self._performer
@@ -322,15 +357,19 @@ class Terminal:
 
     def _result(self, finished: Finished) -> Outcome:
         """Turn the end of a drive into a value or an error, so that an error means: nothing was sent for this call."""
+        if finished.record is None and finished.next_duty is not None and finished.next_duty.is_locked:
+            wait_s = finished.next_duty.wait_s
+            reason = f"the host keeps demanding a sign-on; nothing was sent, the next attempt waits {wait_s:.0f} s"
+            raise NotSignedOn(reason)
         if finished.record is None:
             raise _blocked(finished.blocked_by)
         record, row = finished.record, self._profile.dialect.kinds[finished.record.kind]
         acting = self._performer.journal.acting_on(record.number)
         outcome = outcome_of(record, self._profile.dialect, acting)
         if outcome is None:
-            raise NotSent(_last_note(record))
+            raise NotSent(_last_note(record), trouble=record.trouble)
         if isinstance(outcome, InDoubt) and not row.financial:
-            raise NoAnswer(_last_note(record))
+            raise NoAnswer(_last_note(record), trouble=record.trouble)
         if isinstance(outcome, Declined) and outcome.code.verdict is Verdict.APPROVAL:
             # The host approved the sign-on, but a working key failed its check value: nothing was activated.
             raise KeyFault(_last_note(record))
@@ -350,7 +389,7 @@ def _blocked(record: Record | None) -> PosError:
             return KeyFault(_last_note(record))
         if record.state in {State.DECLINED, State.APPROVED}:
             return NotSignedOn(f"the sign-on was refused with code {record.code}; nothing else was sent")
-        return NotSent(f"signing on failed, nothing else was sent: {_last_note(record)}")
+        return NotSent(f"signing on failed, nothing else was sent: {_last_note(record)}", trouble=record.trouble)
     if left(record) >= limits.UNRESOLVED_ATTEMPTS:
         return NotSent(
             f"the {record.kind.value} of STAN {record.stan} is unresolved after {left(record)} attempts, nothing "

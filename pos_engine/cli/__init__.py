@@ -40,6 +40,7 @@ HEADINGS: Final[Mapping[str, Mapping[str, str]]] = {
         "sign-on": "pos_engine.cli.session:sign_on",
         "sign-off": "pos_engine.cli.session:sign_off",
         "echo": "pos_engine.cli.session:echo",
+        "session": "pos_engine.cli.session_tools:session",
     },
     "Look": {
         "status": "pos_engine.cli.look:status",

@@ -18,7 +18,7 @@ import click
 
 from pos_engine.cli.exits import Exit, exit_for
 from pos_engine.cli.output import Output, default_language
-from pos_engine.errors import NotSent, PosError, UsageError
+from pos_engine.errors import KeyFault, LinkError, NotSent, NotSignedOn, PosError, UsageError
 
 if TYPE_CHECKING:
     from pos_engine.config import Config
@@ -141,8 +141,10 @@ def _borders(output: Output) -> Iterator[dict[str, Exit]]:
         yield ended
     except PosError as error:
         output.error(str(error))
+        for note in getattr(error, "__notes__", ()):
+            output.note(f"  {note}")
         ended["code"] = exit_for(error)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.exceptions.Abort):
         output.error("interrupted")
         ended["code"] = Exit.INTERRUPTED
     except EOFError:
@@ -175,12 +177,26 @@ def opened(settings: Settings, output: Output, *, overrides: Mapping[str, str] |
         from pos_engine.cli.watch import Watch
 
         trace = Watch(output, config.dialect)
-    reason = ""
+    failure = None
     try:
-        with Terminal.open(config, trace=trace) as terminal:
+        with Terminal.open(config, trace=trace) as terminal, _advised(terminal, output):
             yield terminal
     except NotSent as error:
         hint = "; `pos-engine acquirer` starts one to try things with" if config.reader == "simulated" else ""
-        reason = f"{error}{hint}"
-    if reason:
-        raise NotSent(reason)
+        failure = NotSent(f"{error}{hint}", trouble=error.trouble)
+        for note in getattr(error, "__notes__", ()):
+            failure.add_note(note)
+    if failure is not None:
+        raise failure
+
+
+@contextlib.contextmanager
+def _advised(terminal: Terminal, output: Output) -> Iterator[None]:
+    """Say beside an error what to do about it, where the session is why."""
+    try:
+        yield
+    except (LinkError, NotSignedOn, KeyFault) as error:
+        from pos_engine.cli.advice import advise
+
+        advise(error, terminal.diagnosis(), output)
+        raise

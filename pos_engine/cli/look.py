@@ -58,11 +58,11 @@ def status(output: Output, settings: Settings, *, key: str | None) -> Exit:
     harden_process()
     if key is not None:
         return _under_key(output, config, key)
-    seen = _seen(config)
+    found = seen(config)
     if output.as_json:
-        output.json(_status_json(seen))
+        output.json(_status_json(found))
     else:
-        output.table(["", ""], _rows(seen, output))
+        output.table(["", ""], _rows(found, output))
     return Exit.DONE
 
 
@@ -102,7 +102,8 @@ def _print_outcome(output: Output, outcome: Outcome, standing: Standing) -> None
         output.line(advice)
 
 
-def _seen(config: Config) -> Status:
+def seen(config: Config) -> Status:
+    """Look at a terminal without disturbing it; one without a journal has never signed on."""
     from pos_engine.journal.store import was_begun
     from pos_engine.session.states import FIRST_BATCH, SessionState
     from pos_engine.terminal import Status, Terminal
@@ -135,7 +136,7 @@ def _rows(seen: Status, output: Output) -> list[tuple[str, str]]:
     if seen.signed_on_at is not None:
         rows.append((say(_SIGNED_ON), seen.signed_on_at.isoformat(sep=" ", timespec="seconds")))
     rows += list(seen.keys)
-    rows += [(say(_OWED), _owed_line(each, output)) for each in seen.owed] or [(say(_OWED), say(_NOTHING))]
+    rows += [(say(_OWED), owed_line(each, output)) for each in seen.owed] or [(say(_OWED), say(_NOTHING))]
     rows += [(say(_RECENT), _recent_line(each, output)) for each in seen.recent]
     return rows
 
@@ -149,7 +150,8 @@ def _recent_line(line: Line, output: Output) -> str:
     return "  ".join(filter(None, (at, line.kind.value, amount, f"STAN {line.stan}", line.card, standing)))
 
 
-def _owed_line(owed: Owed, output: Output) -> str:
+def owed_line(owed: Owed, output: Output) -> str:
+    """Return a duty in one line."""
     amount = str(owed.amount) if owed.amount is not None else ""
     since = owed.since.isoformat(sep=" ", timespec="seconds")
     facts = (output.say(owed.duty), owed.kind.value, amount, f"STAN {owed.stan}", since)
@@ -168,12 +170,13 @@ def _status_json(seen: Status) -> dict[str, object]:
         "signed_on_at": seen.signed_on_at.isoformat() if seen.signed_on_at is not None else None,
         "batch": seen.batch,
         "keys": [{"usage": usage, "check_value": check} for usage, check in seen.keys],
-        "owed": [_owed_json(each) for each in seen.owed],
+        "owed": [owed_json(each) for each in seen.owed],
         "recent": [line_json(each) for each in seen.recent],
     }
 
 
-def _owed_json(owed: Owed) -> dict[str, object]:
+def owed_json(owed: Owed) -> dict[str, object]:
+    """Return all that is known of a duty."""
     return {
         "duty": text_json(owed.duty),
         "kind": owed.kind.value,

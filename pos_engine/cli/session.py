@@ -13,6 +13,8 @@ from pos_engine.values import Text
 if TYPE_CHECKING:
     from pos_engine.cli.border import Settings
     from pos_engine.cli.output import Output
+    from pos_engine.flow.outcomes import Outcome
+    from pos_engine.session.diagnosis import Diagnosis
 
 _SIGNED_ON: Final = Text("SIGNED ON", "签到成功")
 _BATCH: Final = Text("batch", "批次号")
@@ -30,7 +32,7 @@ def sign_on(output: Output, settings: Settings) -> Exit:
     with opened(settings, output) as terminal:
         outcome = terminal.sign_on()
         if not isinstance(outcome, Approved):
-            return tell(output, outcome)
+            return _refused(output, outcome, terminal.diagnosis())
         keys = terminal.status(recent=0).keys
     if output.as_json:
         output.json({**outcome_json(outcome), "keys": [{"usage": name, "check_value": check} for name, check in keys]})
@@ -39,6 +41,19 @@ def sign_on(output: Output, settings: Settings) -> Exit:
     for name, check in keys:
         output.line(f"{name}: {output.say(_CHECK_VALUE)} {check}")
     return exit_of(outcome)
+
+
+def _refused(output: Output, outcome: Outcome, diagnosis: Diagnosis | None) -> Exit:
+    """Tell of a sign-on that the host refused, why it may have done so, and what to do."""
+    from pos_engine.cli.advice import diagnosis_json, lines
+
+    if output.as_json:
+        output.json({**outcome_json(outcome), "diagnosis": diagnosis_json(diagnosis) if diagnosis else None})
+        return exit_of(outcome)
+    code = tell(output, outcome)
+    for line in lines(diagnosis, output) if diagnosis is not None else ():
+        output.note(line)
+    return code
 
 
 @command("sign-off", configured=True, example="pos-engine sign-off\npos-engine sign-off --json")

@@ -18,7 +18,7 @@ from pos_engine.errors import ConfigError, UsageError
 from pos_engine.values import KeyBytes, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pos_engine.cli.output import Output
     from pos_engine.config.keys import Value
@@ -44,13 +44,23 @@ _KEY_CHARACTERS_MAX: Final = 4096
 @click.option("--terminal", metavar="ID", help="Terminal id, 8 characters.")
 @click.option("--merchant", metavar="ID", help="Merchant id, 15 characters.")
 @click.option("--address", metavar="tcp://HOST:PORT", help="Where the acquirer listens.")
+@click.option("--wrapping-key", "wrapping", metavar="WHERE", help="What opens the keystore: storage.wrapping_key.")
 def init(
-    output: Output, *, simulated: bool, folder: str, terminal: str | None, merchant: str | None, address: str | None
+    output: Output,
+    *,
+    simulated: bool,
+    folder: str,
+    terminal: str | None,
+    merchant: str | None,
+    address: str | None,
+    wrapping: str | None,
 ) -> Exit:
     """Write a configuration and a keystore.
 
     Without --simulated the terminal master key is read from standard input, or asked for: in hex, whole on one line, or
     as two parts on two lines, which are combined. It is never taken from the command line. Nothing is overwritten.
+    With --wrapping-key credential:NAME or passphrase, no file opens the keystore; a new passphrase is asked for, or is
+    the first line of standard input.
     """
     if not simulated and (terminal is None or merchant is None):
         reason = "init needs --terminal and --merchant, or --simulated"
@@ -61,12 +71,16 @@ def init(
     }
     if address is not None:
         values["acquirer.address"] = address
+    if wrapping is not None:
+        values["storage.wrapping_key"] = wrapping
     if simulated:
         values |= _SIMULATED
     # Checked before anything is asked for or written.
     text = _template(values, output)
-    files = _Files(Path(folder))
+    files = _Files(Path(folder), values)
     files.refuse_overwriting()
+    # Before the master key is: whoever writes to standard input has to know what comes first.
+    files.ask()
     key = _simulated_key(str(values["terminal.id"])) if simulated else _asked_key()
     check_value = files.write(text, key)
     port = (address or "").rpartition(":")[2] or str(DEFAULT_PORT)
@@ -100,28 +114,41 @@ def _any_terminal() -> str:
 def write_simulated(folder: Path, output: Output) -> Path:
     """Write a simulated terminal's files into a folder and return its configuration's path."""
     values: dict[str, Value] = {"terminal.id": _TERMINAL, "terminal.merchant": _MERCHANT, **_SIMULATED}
-    files = _Files(folder)
+    files = _Files(folder, values)
     files.write(_template(values, output), _simulated_key(_TERMINAL))
     return files.config
 
 
 class _Files:
-    """The three files of a terminal, written all or none."""
+    """The two or three files of a terminal, written all or none."""
 
-    def __init__(self, folder: Path) -> None:
-        from pos_engine.config import FILE_NAME
+    def __init__(self, folder: Path, values: Mapping[str, Value]) -> None:
+        from pos_engine.config import FILE_NAME, settle
+        from pos_engine.keystore.wrapping import wrapping_key
 
         self.folder = folder.absolute()
         self.config = self.folder / FILE_NAME
-        self.keystore = self.folder / "keystore.json"
-        self.wrapping_key = self.folder / "wrapping.key"
+        settled = settle(values, folder=self.folder)
+        self.keystore = settled.keystore
+        self.wrapping_key = settled.wrapping_key
+        self._place = wrapping_key(self.wrapping_key)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Those that there will be: a wrapping key need not be a file."""
+        wrapping = (self.wrapping_key,) if isinstance(self.wrapping_key, Path) else ()
+        return (self.config, self.keystore, *wrapping)
 
     def refuse_overwriting(self) -> None:
         """Raise `ConfigError` when one of them is there."""
-        for path in (self.config, self.keystore, self.wrapping_key):
+        for path in self.paths:
             if os.path.lexists(path):
                 reason = f"{path}: exists already, and is not overwritten"
                 raise ConfigError(reason)
+
+    def ask(self) -> None:
+        """Ask for a passphrase where one will open the keystore."""
+        self._place = self._place.asked()
 
     def write(self, text: str, key: KeyBytes) -> str:
         """Write them and return the key's check value; on failure none of them stays."""
@@ -136,7 +163,7 @@ class _Files:
             problem = f"{self.folder}: cannot be made: {(error.strerror or '').lower()}"
         if problem:
             raise ConfigError(problem)
-        SoftwareKeyStore.create(self.keystore, self.wrapping_key, tmk=key, entropy=entropy).close()
+        SoftwareKeyStore.create(self.keystore, self._place, tmk=key, entropy=entropy).close()
         try:
             with self.config.open("x", encoding="utf-8") as file:
                 file.write(text)
@@ -145,7 +172,7 @@ class _Files:
         if problem:
             # Nobody has used these keys yet, and left behind they would stand in the way of another attempt.
             self.keystore.unlink()
-            self.wrapping_key.unlink()
+            self._place.undo()
             raise ConfigError(problem)
         return show(check_value(key))
 
@@ -206,7 +233,7 @@ def _tell_what_next(output: Output, files: _Files, check_value: str, *, host_por
         paths = {name: str(path) for name, path in written.items()}
         output.json({**paths, "tmk_check_value": check_value, "next": commands})
         return
-    for path in (files.config, files.keystore, files.wrapping_key):
+    for path in files.paths:
         output.line(f"{output.say(_WROTE)} {path}")
     output.line(f"{output.say(_CHECK_VALUE)}: {check_value}")
     output.line(output.say(_NEXT_REAL if host_port is None else _NEXT))

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from pos_engine.config.keys import ADDRESS, BY_NAME, KEYS, PORT_MAX, PREFIX, SECTIONS
+from pos_engine.config.keys import ADDRESS, BY_NAME, FILE_SCHEME, KEYS, PORT_MAX, PREFIX, SCHEMES, SECTIONS
 from pos_engine.dialects.registry import DIALECTS
 from pos_engine.errors import ConfigError
 
@@ -60,13 +60,18 @@ class Config:
     unsigned_decline: Literal["accept", "reverse"]
     unsigned_reversal: Literal["accept", "repeat"]
     sign_on_age_max_s: float
+    sign_on_lead_s: float
+    sign_on_host_day: bool
+    sign_on_exchanges_max: float | None
+    busy_hours: str | None
     transaction_max: str | None
     day_max: str | None
     card_day_max: str | None
     journal: Path
     mark: Path | None
     keystore: Path
-    wrapping_key: Path
+    wrapping_key: Path | str
+    """A file, or "credential:NAME", "passphrase" or "passphrase:DESCRIPTOR"."""
     reader: Literal["console", "simulated"]
     pin_pad: Literal["console", "simulated", "none"]
     card: str | None
@@ -253,7 +258,7 @@ def _value(key: Key, layers: Iterable[_Layer], base: Path, *, searched: bool) ->
         if key.name in layer.values:
             origin = layer.origin_of(key)
             value = _checked(key, layer.values[key.name], origin, textual=layer.textual)
-            return (layer.base / str(value) if key.type is Path else value), origin
+            return _placed(key, value, layer.base), origin
     if not key.required:
         is_path = key.type is Path and key.default is not None
         return (base / str(key.default) if is_path else key.default), DEFAULT
@@ -262,6 +267,16 @@ def _value(key: Key, layers: Iterable[_Layer], base: Path, *, searched: bool) ->
         raise ConfigError(reason)
     reason = f"{key.name} is not set: {key.help.en}; allowed: {key.allowed}; the configuration is in {base}"
     raise ConfigError(reason)
+
+
+def _placed(key: Key, value: object, base: Path) -> object:
+    """Make a path absolute, unless its text is none."""
+    if key.type is not Path:
+        return value
+    text = str(value)
+    if key.pattern is None:
+        return base / text
+    return text if re.fullmatch(key.pattern, text) else base / text.removeprefix(FILE_SCHEME)
 
 
 def _checked(key: Key, value: object, origin: str, *, textual: bool) -> object:
@@ -288,11 +303,19 @@ def _fits(key: Key, text: str) -> bool:
     if key.choices:
         return text in key.choices
     if key.type is Path:
-        return bool(text) and text.isprintable()
+        return _fits_path(key, text)
     if key.pattern is None or re.fullmatch(key.pattern, text) is None:
         return False
     address = ADDRESS.fullmatch(text) if key.attribute == "address" else None
     return address is None or 1 <= int(address["port"]) <= PORT_MAX
+
+
+def _fits_path(key: Key, text: str) -> bool:
+    if key.pattern is not None:
+        if text.startswith(SCHEMES):
+            return re.fullmatch(key.pattern, text) is not None
+        text = text.removeprefix(FILE_SCHEME)
+    return bool(text) and text.isprintable()
 
 
 def _refused(key: Key, origin: str, why: str) -> ConfigError:

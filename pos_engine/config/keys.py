@@ -38,6 +38,7 @@ class Key:
     bounds: tuple[float, float] | None = None
     """Smallest and largest number of seconds."""
     pattern: str | None = None
+    """What the text must be; of a path, the texts that are none but name something else."""
     form: str = ""
     """What `pattern` allows, in words."""
 
@@ -66,6 +67,10 @@ ADDRESS: Final = re.compile(r"tcp://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<p
 _AMOUNT_PATTERN: Final = r"[0-9]{1,10}(?:\.[0-9]{1,2})?"
 _AN_AMOUNT: Final = 'an amount in quotes, as "500.00"; without it there is no limit'
 _A_PATH: Final = "a path, relative to the configuration's folder"
+FILE_SCHEME: Final = "file:"
+"""What may stand before a path where other texts are allowed too."""
+SCHEMES: Final = ("credential:", "passphrase:")
+"""What a path cannot begin with where other texts are allowed too; "./" before it helps."""
 
 KEYS: Final = (
     Key(
@@ -174,6 +179,35 @@ KEYS: Final = (
         bounds=(60, 7 * 24 * 3600),
     ),
     Key(
+        "session.renew_before_s",
+        "sign_on_lead_s",
+        Text("seconds before that in which a quiet moment renews it", "提前续签时间(秒)"),
+        type=float,
+        default=limits.SIGN_ON_LEAD_S,
+        bounds=(0, 24 * 3600),
+    ),
+    Key(
+        "session.host_day",
+        "sign_on_host_day",
+        Text("whether it ends with the host's day", "主机日切后须重新签到"),
+        type=bool,
+        default=False,
+    ),
+    Key(
+        "session.exchanges_max",
+        "sign_on_exchanges_max",
+        Text("exchanges after which a new sign-on is due", "签到后最多交易笔数"),
+        type=float,
+        bounds=(10, 999_999),
+    ),
+    Key(
+        "session.busy_hours",
+        "busy_hours",
+        Text("when nobody should wait for a renewal, by the terminal's clock", "营业高峰时段, 不在其间续签"),
+        pattern=r"\d{1,2}:[0-5]\d-\d{1,2}:[0-5]\d(\s*,\s*\d{1,2}:[0-5]\d-\d{1,2}:[0-5]\d)*",
+        form='parts of a day such as "08:00-10:30, 17:00-19:00"',
+    ),
+    Key(
         "limits.transaction",
         "transaction_max",
         Text("the largest sale", "单笔消费限额"),
@@ -220,10 +254,12 @@ KEYS: Final = (
     Key(
         "storage.wrapping_key",
         "wrapping_key",
-        Text("the file whose 32 bytes open the keystore", "密钥库封装密钥文件"),
+        Text("what opens the keystore: a file, a credential or a passphrase", "密钥库封装密钥: 文件、凭据或口令"),
         type=Path,
         default="wrapping.key",
-        form=_A_PATH,
+        pattern=r"credential:[A-Za-z0-9][A-Za-z0-9._-]{0,63}|passphrase(?::[0-9]{1,4})?",
+        form="file:PATH or just a path, relative to the configuration's folder; credential:NAME of systemd; "
+        "passphrase, asked for or a line of standard input; passphrase:N, a line of descriptor N",
     ),
     Key(
         "peripherals.reader",

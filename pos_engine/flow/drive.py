@@ -42,7 +42,7 @@ from pos_engine.flow.responses import classify
 from pos_engine.flow.states import Cue
 from pos_engine.flow.step import Evidence, step
 from pos_engine.journal.record import FINAL, Record, State
-from pos_engine.session.states import FIRST_BATCH, session_of
+from pos_engine.session.states import FIRST_BATCH, SessionState, session_of
 
 if TYPE_CHECKING:
     from pos_engine.clock import Instant
@@ -110,7 +110,7 @@ def _carry_out(
         failed, now = yield from _renewed(journal, profile, now)
         if failed is not None:
             return None, failed, now
-    session = session_of(journal, now, profile.sign_on_age_max_s)
+    session = session_of(journal, now, profile.session)
     order = check_history(order, journal, session, profile, now)
     if order.original is not None:
         now = yield from authorised(order.kind, order.amount, order.original.stan)
@@ -131,8 +131,11 @@ def authorised(kind: Kind, amount: Amount | None, stan: str) -> Generator[Effect
 
 def _signed_on(journal: JournalView, profile: Profile, now: Instant) -> Drive:
     """Sign on if that is due, and do nothing else that is owed: an inquiry moves no money."""
-    if session_of(journal, now, profile.sign_on_age_max_s).ready:
+    session = session_of(journal, now, profile.session)
+    if session.ready:
         return Finished(now)
+    if session.state is SessionState.LOCKED:
+        return Finished(now, None, _demand(journal, profile, now), next_duty=plan(journal, profile, now))
     record, now = yield from _ordered(Order(kind=Kind.SIGN_ON), journal, profile, now)
     if record.state is State.APPROVED:
         return Finished(now, worked_off=(record,))
@@ -153,7 +156,7 @@ def _work_off(journal: JournalView, profile: Profile, now: Instant, order: Order
     for _ in range(limits.DUTIES_PER_CALL_MAX):
         duty = plan(journal, profile, now, wanted=wanted, urgent=urgent)
         if duty is None or _rests(duty, urgent=urgent, has_tried=has_tried):
-            return Finished(now, None, None, done, duty)
+            return Finished(now, None, _demand(journal, profile, now) if urgent else None, done, duty)
         if duty.kind is DutyKind.SIGN_ON and signed_on >= limits.SIGN_ONS_PER_CALL_MAX:
             return Finished(now, None, last, done, duty)
         last, now = yield from _fulfil(duty, journal, profile, now)
@@ -174,7 +177,14 @@ def _rests(duty: Duty, *, urgent: bool, has_tried: bool) -> bool:
     """
     if duty.is_taken_over:
         return duty.wait_s > 0 or has_tried
-    return duty.wait_s > 0 and not urgent
+    return duty.wait_s > 0 and (duty.is_locked or not urgent)
+
+
+def _demand(journal: JournalView, profile: Profile, now: Instant) -> Record | None:
+    """Name the demand that keeps a session locked: nothing goes ahead of it."""
+    session = session_of(journal, now, profile.session)
+    is_locked = session.state is SessionState.LOCKED and session.sign_on is not None
+    return journal.demanded_after(session.sign_on.number) if is_locked and session.sign_on is not None else None
 
 
 def _asking(profile: Profile) -> list[Kind]:
@@ -198,7 +208,7 @@ def _fulfil(
 def _ordered(
     order: Order, journal: JournalView, profile: Profile, now: Instant
 ) -> Generator[Effect, Happening, tuple[Record, Instant]]:
-    session = session_of(journal, now, profile.sign_on_age_max_s)
+    session = session_of(journal, now, profile.session)
     presented = None
     if profile.dialect.kinds[order.kind].takes_card:
         happened = yield Ask(TakeCard(order.amount, session.key(KeyUsage.PIN)))
@@ -217,7 +227,7 @@ def _renewed(
 
     Returns the sign-on that failed, or `None` when the keys are good.
     """
-    sign_on = session_of(journal, now, profile.sign_on_age_max_s).sign_on
+    sign_on = session_of(journal, now, profile.session).sign_on
     happened = yield Ask(CheckKeys(sign_on.keys if sign_on is not None else ()))
     if not isinstance(happened, KeysChecked):
         raise _unexpected(happened)
@@ -231,7 +241,7 @@ def _exchange(
     record: Record, cue: Cue | None, journal: JournalView, profile: Profile, now: Instant
 ) -> Generator[Effect, Happening, tuple[Record, Instant]]:
     """Run one exchange to a state in which nothing more happens by itself."""
-    session = session_of(journal, now, profile.sign_on_age_max_s)
+    session = session_of(journal, now, profile.session)
     terms = evidence = _terms(record, session, profile, now)
     while cue is not None:
         record, effects = step(record, cue, now, evidence)
@@ -296,14 +306,15 @@ def _cue_of(happened: Happening, record: Record, profile: Profile, terms: Eviden
     match happened:
         case Answered():
             return _read_answer(happened, record, profile, terms)
-        case Silent(why=why):
-            return Cue.SILENCE, replace(terms, note=why)
-        case NothingSent(why=why, keys_failed=failed):
+        case Silent(why=why, trouble=trouble):
+            return Cue.SILENCE, replace(terms, note=why, trouble=trouble)
+        case NothingSent(why=why, keys_failed=failed, trouble=trouble):
+            told = replace(terms, note=why, demands_sign_on=failed, trouble=trouble)
             # What has to be repeated until it is accepted is still owed when it could not even be sent.
             repeated = profile.dialect.kinds[record.kind].on_silence is OnSilence.REPEAT
-            return (Cue.NOT_SENT_AGAIN if repeated else Cue.NOT_SENT), replace(terms, note=why, demands_sign_on=failed)
-        case Unreadable(why=why, keys_failed=failed):
-            return Cue.UNREADABLE, replace(terms, note=why, demands_sign_on=failed)
+            return (Cue.NOT_SENT_AGAIN if repeated else Cue.NOT_SENT), told
+        case Unreadable(why=why, keys_failed=failed, trouble=trouble):
+            return Cue.UNREADABLE, replace(terms, note=why, demands_sign_on=failed, trouble=trouble)
         case KeysChecked(good=good, why=why):
             return (Cue.KEYS_GOOD if good else Cue.KEYS_BAD), replace(terms, note=why)
         case _:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pos_engine.clock import Instant
     from pos_engine.crypto.keys import WrappedKey
     from pos_engine.dialects.base import Kind, Packet
+    from pos_engine.errors import Trouble
     from pos_engine.journal.record import Record
     from pos_engine.values import Amount, Card, PinBlock
     from pos_engine.wire.message import Message
@@ -145,6 +146,8 @@ class Silent:
     now: Instant
     why: str
     set_aside: tuple[Answered, ...] = ()
+    trouble: Trouble | None = None
+    """How the link failed, where it says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +159,8 @@ class NothingSent:
     keys_failed: bool = False
     """Because a key in force does not open any more."""
     set_aside: tuple[Answered, ...] = ()
+    trouble: Trouble | None = None
+    """Why not, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +171,8 @@ class Unreadable:
     why: str
     keys_failed: bool = False
     set_aside: tuple[Answered, ...] = ()
+    trouble: Trouble | None = None
+    """What is wrong with it, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)

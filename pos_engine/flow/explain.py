@@ -107,7 +107,7 @@ def _why(record: Record, standing: Standing, dialect: Dialect) -> Text:
 def _advice(record: Record, standing: Standing, duty: Text, dialect: Dialect) -> Text:
     if standing is Standing.DECLINED:
         return dialect.meaning(record.code or "").action
-    asks = dialect.kinds[record.kind].on_silence is OnSilence.ASK if record.kind in dialect.kinds else False
+    asks = dialect.kinds[record.kind].on_silence is OnSilence.ASK
     if standing is Standing.IN_DOUBT and (asks or duty == UNRESOLVED):
         return _CALL
     return _ADVICE[standing]

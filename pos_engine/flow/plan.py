@@ -1,6 +1,7 @@
 """What is owed, and what is owed first. `plan` reads the journal and names one exchange; it keeps no list of its own.
 
-A sign-on that is due goes first, because without keys in force nothing else can be sent. Then come the duties, oldest
+A sign-on that is due goes first, because without keys in force nothing else can be sent; one that will be due soon is
+made when nothing else is, so that nobody waits for it. Then come the duties, oldest
 first: a sale whose outcome is in doubt owes a reversal, and a reversal that was not accepted is repeated with the
 same STAN until it is. A duty that failed waits longer each time, by elapsed seconds and never by the wall clock; it
 is never dropped. One that failed too often is unresolved until a person takes it over; then it goes on being tried, and
@@ -44,6 +45,8 @@ class Duty:
     record: Record | None
     """What is to be reversed or repeated; nothing for a sign-on."""
     wait_s: float = 0.0
+    is_locked: bool = False
+    """Whether nobody may ask for it before its time: the host keeps demanding what it was given."""
 
     @property
     def is_taken_over(self) -> bool:
@@ -76,15 +79,24 @@ def plan(
     A terminal that was signed off on purpose stays so until something is `wanted` of it, or money is owed that stops
     something or is due. Where it is `urgent`, what stops it goes first although it would have to wait.
     """
-    session = session_of(journal, now, profile.sign_on_age_max_s)
+    session = session_of(journal, now, profile.session)
     duties = [duty for duty in owed(journal, profile, now) if duty.kind is not DutyKind.ASK]
     first = min(duties, key=_urgency if urgent else _rank, default=None)
     if session.state is SessionState.SIGNED_OFF and not wanted and all(duty.may_wait for duty in duties):
         return first
+    if session.state is SessionState.LOCKED:
+        return Duty(DutyKind.SIGN_ON, None, session.wait_s, is_locked=True)
     if not session.ready:
-        failed = journal.failures(Kind.SIGN_ON)
-        return Duty(DutyKind.SIGN_ON, None, _wait_s(failed[-1], len(failed), now) if failed else 0.0)
+        return _sign_on(journal, now)
+    is_quiet = not (wanted or urgent or profile.session.is_busy(now.wall)) and (first is None or first.wait_s > 0)
+    if session.state is SessionState.STALE and is_quiet:
+        return _sign_on(journal, now)
     return first
+
+
+def _sign_on(journal: JournalView, now: Instant) -> Duty:
+    failed = journal.failures(Kind.SIGN_ON)
+    return Duty(DutyKind.SIGN_ON, None, _wait_s(failed[-1], len(failed), now) if failed else 0.0)
 
 
 def _urgency(duty: Duty) -> tuple[bool, bool]:

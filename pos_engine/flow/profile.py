@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pos_engine import limits
+from pos_engine.session.policy import Policy
 from pos_engine.values import CNY, Currency
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Profile:
     dialect: Dialect
     identity: Identity
     answer_timeout_s: float = limits.ANSWER_TIMEOUT_S
-    sign_on_age_max_s: float = limits.SIGN_ON_AGE_MAX_S
+    session: Policy = field(default_factory=Policy)
     operator: str = "01"
     limits: SaleLimits = SaleLimits()
     accepts_unsigned_declines: bool = True

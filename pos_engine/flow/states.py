@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Final
 
+from pos_engine.errors import Trouble
 from pos_engine.journal.record import State
 
 if TYPE_CHECKING:
@@ -82,6 +83,20 @@ REVERSAL_REASONS: Final[Mapping[Cue, str]] = {
     Cue.UNREADABLE: "06",
 }
 """Field 39 of the reversal that a doubt of each sort leads to."""
+
+TROUBLES: Final[Mapping[Cue, Trouble]] = {
+    Cue.NOT_SENT: Trouble.NO_CONNECTION,
+    Cue.NOT_SENT_AGAIN: Trouble.NO_CONNECTION,
+    Cue.KEYS_BAD: Trouble.CHECK_VALUE,
+    Cue.UNPROVEN: Trouble.BAD_MAC,
+    Cue.UNSIGNED: Trouble.BAD_MAC,
+    Cue.UNWANTED: Trouble.INCOMPLETE,
+    Cue.STRANGER: Trouble.FOREIGN,
+    Cue.UNREADABLE: Trouble.BAD_MESSAGE,
+    Cue.SILENCE: Trouble.TIMEOUT,
+    Cue.RESTART: Trouble.INTERRUPTED,
+}
+"""What went wrong, as far as the cue alone tells; any other cue says that nothing did, or that the host's code says."""
 
 DEMANDS: Final = frozenset({Cue.DEMAND, Cue.NOT_ACCEPTED_DEMAND})
 """Cues after which the session counts as expired."""

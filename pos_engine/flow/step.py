@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pos_engine import limits
 from pos_engine.errors import LocalProtocolError
 from pos_engine.flow.effects import Ask, CheckKeys, Effect, Emit, Listen, Save, Send
-from pos_engine.flow.states import DEMANDS, REVERSAL_REASONS, TRANSITIONS, Action, Cue
+from pos_engine.flow.states import DEMANDS, REVERSAL_REASONS, TRANSITIONS, TROUBLES, Action, Cue
 from pos_engine.journal.record import State
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from pos_engine.clock import Instant
     from pos_engine.crypto.keys import WrappedKey
+    from pos_engine.errors import Trouble
     from pos_engine.journal.record import Record
     from pos_engine.wire.message import Message
 
@@ -36,6 +37,8 @@ class Evidence:
     mac_key: WrappedKey | None = None
     signed_on_by: int | None = None
     note: str = ""
+    trouble: Trouble | None = None
+    """What went wrong, where more is known than the cue says."""
 
 
 def step(record: Record, cue: Cue, now: Instant, evidence: Evidence) -> tuple[Record, tuple[Effect, ...]]:
@@ -52,8 +55,17 @@ def step(record: Record, cue: Cue, now: Instant, evidence: Evidence) -> tuple[Re
         notes=_noted(record.notes, evidence.note, is_open=state is State.PENDING),
         demands_sign_on=record.demands_sign_on or cue in DEMANDS or evidence.demands_sign_on,
         unsent=record.unsent + (cue is Cue.NOT_SENT_AGAIN),
+        trouble=_troubled(record.trouble, cue, evidence),
     )
     return _ACTIONS[action](moved, cue, evidence)
+
+
+def _troubled(before: Trouble | None, cue: Cue, evidence: Evidence) -> Trouble | None:
+    """Keep what went wrong. That somebody answered something else says more than the silence that followed."""
+    default = TROUBLES.get(cue)
+    if cue is Cue.SILENCE and before is TROUBLES[Cue.STRANGER]:
+        return before
+    return default and (evidence.trouble or default)
 
 
 def _noted(notes: tuple[str, ...], note: str, *, is_open: bool) -> tuple[str, ...]:

@@ -49,11 +49,8 @@ class Takeover:
 def take_over(word: Takeover, journal: JournalView, profile: Profile, now: Instant) -> Drive:
     """Put a person's word on record, once the supervisor allows it. Raises `UsageError` for what cannot be."""
     _check_words(word)
-    duty = _find(word, journal, profile, now)
-    _check_duty(word, duty)
-    record = duty.record
-    if record is None:
-        return Finished(now)
+    duty, record = _find(word, journal, profile, now)
+    _check_duty(word, duty, record)
     now = yield from authorised(record.kind, record.amount, record.stan)
     record, now = yield from _in_doubt(record, now)
     resolution = Resolution(word.reason.strip(), word.by.strip(), now, word.moved)
@@ -75,9 +72,9 @@ def _check_words(word: Takeover) -> None:
         raise UsageError(reason)
 
 
-def _find(word: Takeover, journal: JournalView, profile: Profile, now: Instant) -> Duty:
+def _find(word: Takeover, journal: JournalView, profile: Profile, now: Instant) -> tuple[Duty, Record]:
     found = [
-        duty
+        (duty, duty.record)
         for duty in owed(journal, profile, now)
         if duty.record is not None and duty.record.stan == word.stan and word.batch in {None, duty.record.batch}
     ]
@@ -90,12 +87,12 @@ def _find(word: Takeover, journal: JournalView, profile: Profile, now: Instant) 
     return found[0]
 
 
-def _check_duty(word: Takeover, duty: Duty) -> None:
+def _check_duty(word: Takeover, duty: Duty, record: Record) -> None:
     if duty.kind is DutyKind.ASK:
         if word.moved is None:
             reason = "say whether the money moved, as the acquirer told you"
             raise UsageError(reason)
-        if not word.moved and duty.record is not None and duty.record.late is not None:
+        if not word.moved and record.late is not None:
             reason = "the host approved it, late: the money moved"
             raise UsageError(reason)
         return
@@ -106,7 +103,7 @@ def _check_duty(word: Takeover, duty: Duty) -> None:
         reason = f"STAN {word.stan} was taken over before"
         raise UsageError(reason)
     if not duty.is_unresolved:
-        attempts = left(duty.record) if duty.record is not None and duty.kind is DutyKind.REPEAT else 0
+        attempts = left(record) if duty.kind is DutyKind.REPEAT else 0
         reason = f"the terminal still works on it by itself: {attempts} of {limits.UNRESOLVED_ATTEMPTS} attempts"
         raise UsageError(reason)
 

@@ -45,6 +45,8 @@ def take(database: sqlite3.Connection, destination: Path, verify: Verify) -> Aud
         schema.open_for_writing(built).close()
         audited = verified(built, destination, verify)
         put_in_place(built, destination)
+    except JournalFault as error:
+        failure = _told_of(destination, built, error)
     except OSError as error:
         failure = fault(destination, error)
     except schema.UNREADABLE as error:
@@ -66,12 +68,16 @@ def verified(built: Path, name: Path, verify: Verify) -> Audited:
     try:
         return verify(database, built)
     except JournalFault as error:
-        failure = JournalFault(str(error).replace(str(built), str(name), 1))
+        failure = _told_of(name, built, error)
     finally:
         database.close()
         for ending in SIDES:
             beside(built, ending).unlink(missing_ok=True)
     raise failure
+
+
+def _told_of(name: Path, built: Path, error: JournalFault) -> JournalFault:
+    return JournalFault(str(error).replace(str(built), str(name), 1))
 
 
 def discard(built: Path) -> None:

@@ -129,6 +129,10 @@ class MemoryJournal:
         """Return the records of a kind that were begun on a day."""
         return self._records(self._index.days.get((kind, day), ()))
 
+    def kind_records(self, kind: Kind, since_day: str) -> Sequence[Record]:
+        """Return the records of a kind that were begun on a day or later."""
+        return [each for each in self._records(self._index.kinds.get(kind, ())) if each.day >= since_day]
+
     def open_records(self, kinds: Collection[Kind]) -> Sequence[Record]:
         """Return the pending and doubtful records of some kinds, without those that were reversed."""
         numbers = (each for each in sorted(self._index.unsettled) if not self._index.ended.get(each))

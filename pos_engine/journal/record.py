@@ -18,7 +18,7 @@ from pos_engine.clock import Instant
 from pos_engine.crypto.cipher import Algorithm
 from pos_engine.crypto.keys import KeyUsage, WrappedKey
 from pos_engine.dialects.base import Kind
-from pos_engine.errors import JournalFault
+from pos_engine.errors import JournalFault, Trouble
 from pos_engine.values import Amount, Currency
 from pos_engine.wire.field import Sensitivity
 from pos_engine.wire.message import Message
@@ -98,6 +98,8 @@ class Record:
     """A proven approval that came when it was not waited for, its open elements only: of this request, or, where this
     is a reversal, of what it takes back."""
     resolution: Resolution | None = None
+    trouble: Trouble | None = None
+    """What went wrong with the last attempt, as the terminal itself saw it."""
 
     @property
     def ends(self) -> int | None:
@@ -176,6 +178,7 @@ def freeze(record: Record, spec: MessageSpec) -> AtRest:
         "notes": list(record.notes),
         "late": None if record.late is None else _message_out(open_part(record.late, spec)),
         "resolution": None if record.resolution is None else _resolution_out(record.resolution),
+        "trouble": None if record.trouble is None else record.trouble.name,
     }
     sealed = {str(number): value for number, value in card_part(record.request, spec).items()}
     return AtRest(_text(body), _text(sealed).encode() if sealed else b"")
@@ -202,6 +205,7 @@ def _text(value: dict[str, Any]) -> str:
 
 def _record_in(body: dict[str, Any]) -> Record:
     amount, answer, late, resolution = body["amount"], body["answer"], body["late"], body["resolution"]
+    trouble = body["trouble"]
     return Record(
         number=int(body["number"]),
         kind=Kind(body["kind"]),
@@ -227,6 +231,7 @@ def _record_in(body: dict[str, Any]) -> Record:
         notes=tuple(body["notes"]),
         late=None if late is None else _message_in(late),
         resolution=None if resolution is None else _resolution_in(*resolution),
+        trouble=None if trouble is None else Trouble[trouble],
     )
 
 

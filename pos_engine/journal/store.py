@@ -59,6 +59,7 @@ FAILURES: Final = """
     ORDER BY c.number DESC LIMIT ?"""
 BY_KEY: Final = "WHERE c.key = ? ORDER BY c.number DESC LIMIT 1"
 OF_DAY: Final = "WHERE c.kind = ? AND c.day = ? ORDER BY c.number"
+SINCE_DAY: Final = "WHERE c.kind = ? AND c.day >= ? ORDER BY c.number"
 SEALED: Final = "WHERE c.number IN (SELECT number FROM seals) ORDER BY c.number"
 RECENT: Final = "ORDER BY c.number DESC LIMIT ?"
 ENTRIES: Final = """
@@ -289,6 +290,10 @@ class SqliteJournal:
     def of_day(self, kind: Kind, day: str) -> Sequence[Record]:
         """Return the records of a kind that were begun on a day."""
         return self._records(OF_DAY, kind.value, day)
+
+    def kind_records(self, kind: Kind, since_day: str) -> Sequence[Record]:
+        """Return the records of a kind that were begun on a day or later."""
+        return self._records(SINCE_DAY, kind.value, since_day)
 
     def sealed_records(self) -> Sequence[Record]:
         """Return the records whose card data is still kept."""

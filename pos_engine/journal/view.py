@@ -74,6 +74,10 @@ class JournalView(Protocol):
         """Return, oldest first, the records of a kind that were begun on a day of the wall clock (ISO 8601)."""
         ...
 
+    def kind_records(self, kind: Kind, since_day: str) -> Sequence[Record]:
+        """Return, oldest first, the records of a kind that were begun on a day of the wall clock or later."""
+        ...
+
     def sealed_records(self) -> Sequence[Record]:
         """Return, oldest first, the records whose card data is still kept."""
         ...

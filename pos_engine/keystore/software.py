@@ -1,45 +1,39 @@
 """Keys in files, for development, tests and machines without a secure element. Its name is what production refuses.
 
-Two files: the wrapping key, 32 bytes readable by its owner alone, and the keystore, a box sealed under it. Put them on
-different media where you can; who has both has the master key. The keystore's file, nonce and box in hex:
-
-    {"version": 1, "nonce": 12 bytes, "box": AES-256-GCM(wrapping key, nonce, storage key (32 bytes) + master key)}
-
-A master key for SM4 adds `"algorithm": "sm4"`, which the box authenticates, so that nobody turns it into a 3DES key.
-Nothing is ever overwritten: a lost master key means a visit of a technician, so replacing one is a person's decision.
-Python cannot wipe memory; `close` drops every reference, and that is all it promises.
+The keystore is a box sealed under a wrapping key (`pos_engine.keystore.box`), which is a file, a systemd credential or
+made of a passphrase (`pos_engine.keystore.wrapping`). Put file and keystore on different media where you can; who has
+both has the master key. Python cannot wipe memory; `close` drops every reference, and that is all it promises.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import stat
-import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
-from pos_engine import limits
 from pos_engine.crypto import keys, mac, seal
-from pos_engine.crypto.cipher import KEY_FAULTS, KEY_SIZES, Algorithm, BlockCipher
+from pos_engine.crypto.cipher import Algorithm, BlockCipher
 from pos_engine.crypto.keys import KeyUsage, WrappedKey
 from pos_engine.crypto.track import encrypt as encrypt_track
-from pos_engine.errors import ConfigError, KeyFault, UsageError
+from pos_engine.errors import KeyFault, UsageError
+from pos_engine.keystore.box import Box, check_sizes
+from pos_engine.keystore.wrapping import KeyFile
 from pos_engine.values import KeyBytes, PinBlock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-VERSION: Final = 1
-"""Version of the file's layout; another one is refused."""
+    from pos_engine.keystore.wrapping import WrappingKey
 
-_ASSOCIATED: Final = {
-    Algorithm.TDES: b"pos-engine keystore 1",
-    Algorithm.SM4: b"pos-engine keystore 1, sm4",
-}
-_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
-_WRAPPING_KEY_MODE: Final = 0o400
-_KEYSTORE_MODE: Final = 0o600
+
+@dataclass(frozen=True, slots=True)
+class HeldKey:
+    """A key as it may be shown: its name, its algorithm, its bytes, three bytes of check value in hex."""
+
+    name: str
+    algorithm: str
+    size: int
+    check_value: str
 
 
 class SoftwareKeyStore:
@@ -51,9 +45,12 @@ class SoftwareKeyStore:
 
     __slots__ = ("_algorithm", "_storage", "_tmk", "_working")
 
-    def __init__(self, tmk: KeyBytes, storage: KeyBytes, *, algorithm: Algorithm = Algorithm.TDES) -> None:
-        """Hold a master key for 3DES or SM4 and a storage key of 32 bytes; `open` and `create` are the usual way."""
-        _check_sizes(tmk, storage, algorithm)
+    def __init__(self, tmk: KeyBytes | None, storage: KeyBytes, *, algorithm: Algorithm = Algorithm.TDES) -> None:
+        """Hold a master key for 3DES or SM4, or none yet, and a storage key of 32 bytes.
+
+        `open` and `create` are the usual way.
+        """
+        check_sizes(tmk, storage, algorithm)
         self._algorithm = algorithm
         self._tmk: KeyBytes | None = tmk
         self._storage: KeyBytes | None = storage
@@ -63,52 +60,36 @@ class SoftwareKeyStore:
     def create(
         cls,
         path: Path,
-        wrapping_key_path: Path,
+        wrapping_key: Path | WrappingKey,
         *,
         tmk: KeyBytes,
         entropy: Callable[[int], bytes],
         algorithm: Algorithm = Algorithm.TDES,
     ) -> Self:
-        """Write both files and return the store; `entropy(n)` gives n unpredictable bytes.
+        """Write a keystore, and its wrapping key where that is a file; `entropy(n)` gives n unpredictable bytes.
 
-        Raises `ConfigError` when one of the files exists already or cannot be written.
+        Raises `ConfigError` when one of the files exists already or cannot be written: nothing is ever overwritten.
         """
-        storage, wrapping = KeyBytes(entropy(seal.KEY_SIZE)), KeyBytes(entropy(seal.KEY_SIZE))
-        store = cls(tmk, storage, algorithm=algorithm)
-        nonce = entropy(seal.NONCE_SIZE)
-        box = seal.seal(wrapping, nonce, storage.reveal() + tmk.reveal(), _ASSOCIATED[algorithm])
-        named = {} if algorithm is Algorithm.TDES else {"algorithm": algorithm.value}
-        text = json.dumps({"version": VERSION, **named, "nonce": nonce.hex(), "box": box.hex()})
-        # The key goes first: a keystore without its key would be a box that nobody can open.
-        _write_new(wrapping_key_path, wrapping.reveal(), _WRAPPING_KEY_MODE)
-        try:
-            _write_new(path, text.encode() + b"\n", _KEYSTORE_MODE)
-        except ConfigError:
-            wrapping_key_path.unlink()
-            raise
-        return store
+        box = Box.create(path, _place(wrapping_key), tmk=tmk, entropy=entropy, algorithm=algorithm)
+        return cls.of(box)
 
     @classmethod
-    def open(cls, path: Path, wrapping_key_path: Path) -> Self:
-        """Read both files.
+    def open(cls, path: Path, wrapping_key: Path | WrappingKey) -> Self:
+        """Read a keystore; a path is the wrapping key's file.
 
         Raises `ConfigError` for a file that is missing, malformed or readable by others, `KeyFault` when the wrapping
         key does not open the keystore.
         """
-        wrapping = _read_wrapping_key(wrapping_key_path)
-        algorithm, nonce, box = _read_box(path)
-        try:
-            clear = seal.unseal(wrapping, nonce, box, _ASSOCIATED[algorithm])
-        except KeyFault:
-            clear = b""
-        if not clear:
-            reason = f"{path}: the wrapping key in {wrapping_key_path} does not open it"
-            raise KeyFault(reason)
-        return cls(KeyBytes(clear[seal.KEY_SIZE :]), KeyBytes(clear[: seal.KEY_SIZE]), algorithm=algorithm)
+        return cls.of(Box.open(path, _place(wrapping_key)))
+
+    @classmethod
+    def of(cls, box: Box) -> Self:
+        """Hold the keys of an opened keystore."""
+        return cls(box.tmk, box.storage, algorithm=box.algorithm)
 
     def __repr__(self) -> str:
         """Return the type alone; `describe` gives check values."""
-        return f"{type(self).__name__}({'closed' if self._tmk is None else 'open'})"
+        return f"{type(self).__name__}({'closed' if self._storage is None else 'open'})"
 
     def check(self, wrapped: Iterable[WrappedKey]) -> None:
         """Unwrap every key and compare its check value; the `KeyFault` names the usage of the first that is wrong."""
@@ -138,12 +119,26 @@ class SoftwareKeyStore:
         return self._storage
 
     def describe(self) -> tuple[tuple[str, str], ...]:
-        """Return both keys with three bytes of check value; for the storage key, which is no DES key, of a digest."""
-        storage_check = seal.keyed_digest(self.storage_key(), b"check value")
-        return (
-            ("terminal master key", keys.show(keys.check_value(self._master(), self._algorithm))),
-            ("storage key", keys.show(storage_check)),
-        )
+        """Return the keys with three bytes of check value; for the storage key, which is no DES key, of a digest."""
+        return tuple((key.name, key.check_value) for key in self.held())
+
+    def held(self) -> tuple[HeldKey, ...]:
+        """Return the keys as they may be shown; without a master key that is the storage key alone."""
+        storage = self.storage_key()
+        storage_check = keys.show(seal.keyed_digest(storage, b"check value"))
+        held = HeldKey("storage key", "aes-256-gcm", seal.KEY_SIZE, storage_check)
+        if self._tmk is None:
+            return (held,)
+        master_check = keys.show(keys.check_value(self._tmk, self._algorithm))
+        size = len(self._tmk.reveal())
+        return HeldKey("terminal master key", self._algorithm.value, size, master_check), held
+
+    def size_of(self, wrapped: WrappedKey) -> int | None:
+        """Return how many bytes a working key has, perhaps fewer than its cryptogram; `None` when it does not open."""
+        try:
+            return len(self._unwrapped(wrapped).reveal())
+        except KeyFault:
+            return None
 
     def close(self) -> None:
         """Forget every key; closing twice is allowed."""
@@ -153,8 +148,11 @@ class SoftwareKeyStore:
         self._tmk = self._storage = None
 
     def _master(self) -> KeyBytes:
-        if self._tmk is None:
+        if self._storage is None:
             raise _closed()
+        if self._tmk is None:
+            reason = "the keystore holds no terminal master key; `pos-engine session keys load` puts one in"
+            raise KeyFault(reason)
         return self._tmk
 
     def _unwrapped(self, wrapped: WrappedKey) -> KeyBytes:
@@ -177,107 +175,8 @@ class SoftwareKeyStore:
         return cipher
 
 
-def _check_sizes(tmk: KeyBytes, storage: KeyBytes, algorithm: Algorithm) -> None:
-    if algorithm not in _ASSOCIATED:
-        reason = f"no master key is for {algorithm.value}"
-        raise UsageError(reason)
-    if len(tmk.reveal()) not in KEY_SIZES[algorithm] or len(storage.reveal()) != seal.KEY_SIZE:
-        reason = f"{KEY_FAULTS[algorithm]}, a storage key 32"
-        raise UsageError(reason)
-
-
-def _read_wrapping_key(path: Path) -> KeyBytes:
-    clear = _read(path, size_max=seal.KEY_SIZE, private=True)
-    if len(clear) != seal.KEY_SIZE:
-        reason = f"{path}: a wrapping key has 32 bytes"
-        raise ConfigError(reason)
-    return KeyBytes(clear)
-
-
-def _read_box(path: Path) -> tuple[Algorithm, bytes, bytes]:
-    """Return the master key's algorithm, nonce and box of a keystore file."""
-    box = _parse(_read(path, size_max=limits.KEYSTORE_BYTES_MAX))
-    if box is None:
-        reason = f"{path}: not a keystore of version {VERSION}"
-        raise ConfigError(reason)
-    return box
-
-
-def _parse(text: bytes) -> tuple[Algorithm, bytes, bytes] | None:
-    try:
-        match json.loads(text):
-            case {"version": 1, "nonce": str(nonce), "box": str(box), **rest}:
-                parts = Algorithm(rest.get("algorithm", Algorithm.TDES.value)), bytes.fromhex(nonce), bytes.fromhex(box)
-                return parts if parts[0] in _ASSOCIATED and len(parts[1]) == seal.NONCE_SIZE else None
-    except (ValueError, RecursionError):
-        # What is wrong stays unsaid: these exceptions quote the text, so they end here.
-        return None
-    return None
-
-
-def _read(path: Path, *, size_max: int, private: bool = False) -> bytes:
-    """Read a small regular file; with `private`, only one that nobody but its owner may touch."""
-    data = b""
-    try:
-        with open(path, "rb", opener=_without_waiting) as file:
-            fault = _fault_of(os.fstat(file.fileno()), size_max=size_max, private=private)
-            data = b"" if fault else file.read(size_max)
-    except OSError as error:
-        fault = f"cannot be read: {error.strerror}"
-    if fault:
-        reason = f"{path}: {fault}"
-        raise ConfigError(reason)
-    return data
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    # A plain open would wait for ever on a named pipe.
-    return os.open(path, flags | os.O_NONBLOCK)
-
-
-def _fault_of(status: os.stat_result, *, size_max: int, private: bool) -> str | None:
-    if not stat.S_ISREG(status.st_mode):
-        return "not a regular file"
-    if private and status.st_mode & _OTHERS:
-        return "open to others than its owner; its mode must be 0400 or 0600"
-    return "too large for what it should be" if status.st_size > size_max else None
-
-
-def _write_new(path: Path, data: bytes, mode: int) -> None:
-    """Write a file that did not exist, whole or not at all, on disk when this returns."""
-    try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            _fill(descriptor, data, mode)
-            # A link, because unlike a rename it fails where a file of that name appeared meanwhile.
-            path.hardlink_to(temporary)
-        finally:
-            Path(temporary).unlink()
-        _sync(path.parent)
-    except FileExistsError:
-        fault = "exists already, and is not overwritten"
-    except OSError as error:
-        fault = f"cannot be written: {error.strerror}"
-    else:
-        return
-    reason = f"{path}: {fault}"
-    raise ConfigError(reason)
-
-
-def _fill(descriptor: int, data: bytes, mode: int) -> None:
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, mode)
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _place(wrapping_key: Path | WrappingKey) -> WrappingKey:
+    return KeyFile(wrapping_key) if isinstance(wrapping_key, Path) else wrapping_key
 
 
 def _closed() -> KeyFault:

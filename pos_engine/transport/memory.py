@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pos_engine import limits
-from pos_engine.errors import NoAnswer, NotSent
+from pos_engine.errors import NoAnswer, NotSent, Trouble
 from pos_engine.transport.base import Silence
 
 Idle = Callable[[float], None]
@@ -63,33 +63,33 @@ class MemoryStream:
         """Open this end; `NotSent` when the other one has closed already."""
         if self._inbox.closed:
             reason = f"{self._peer}: connection refused"
-            raise NotSent(reason)
+            raise NotSent(reason, trouble=Trouble.REFUSED)
         self._open = True
 
     def send(self, data: bytes, timeout_s: float) -> None:
         """Put `data` into the pipe; a full pipe gives the other end one chance to empty it."""
         if not self._open or self._outbox.closed:
             reason = f"{self._peer}: not connected"
-            raise NotSent(reason)
+            raise NotSent(reason, trouble=Trouble.CLOSED)
         accepted = self._outbox.accept(data)
         if accepted < len(data):
             self._wait(timeout_s)
             accepted += self._outbox.accept(data[accepted:])
         if accepted < len(data):
             reason = f"{self._peer}: timed out while sending"
-            raise NoAnswer(reason) if accepted else NotSent(reason)
+            raise (NoAnswer if accepted else NotSent)(reason, trouble=Trouble.TIMEOUT)
 
     def receive(self, timeout_s: float) -> bytes:
         """Return what has come; b"" after the other end closed, `Silence` when it says nothing."""
         if not self._open:
             reason = f"{self._peer}: not connected"
-            raise NoAnswer(reason)
+            raise NoAnswer(reason, trouble=Trouble.CLOSED)
         if not self._inbox.data and not self._inbox.closed:
             self._wait(timeout_s)
         if self._inbox.data or self._inbox.closed:
             return self._inbox.take()
         reason = f"{self._peer}: nothing came"
-        raise Silence(reason)
+        raise Silence(reason, trouble=Trouble.TIMEOUT)
 
     def stale(self) -> bool:
         """Tell whether the other end has closed or left unasked bytes."""

@@ -17,10 +17,10 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pos_engine import limits
-from pos_engine.errors import NoAnswer, NotSent, UsageError
+from pos_engine.errors import NoAnswer, NotSent, Trouble, UsageError
 from pos_engine.transport.base import Silence
 
 if TYPE_CHECKING:
@@ -28,19 +28,29 @@ if TYPE_CHECKING:
 
 _Target = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
 
+
+class Fault(NamedTuple):
+    """Why something about a connection failed: in words, and by type."""
+
+    words: str
+    trouble: Trouble
+
+
 REASONS: Final = {
-    errno.ECONNREFUSED: "connection refused",
-    errno.ECONNRESET: "connection reset by the other side",
-    errno.EPIPE: "connection closed by the other side",
-    errno.ENOTCONN: "connection closed by the other side",
-    errno.EHOSTUNREACH: "no route to the host",
-    errno.ENETUNREACH: "no route to the network",
-    errno.ENETDOWN: "the network is down",
-    errno.ETIMEDOUT: "timed out",
-    errno.EACCES: "not permitted",
-    errno.EPERM: "not permitted",
+    errno.ECONNREFUSED: Fault("connection refused", Trouble.REFUSED),
+    errno.ECONNRESET: Fault("connection reset by the other side", Trouble.RESET),
+    errno.EPIPE: Fault("connection closed by the other side", Trouble.CLOSED),
+    errno.ENOTCONN: Fault("connection closed by the other side", Trouble.CLOSED),
+    errno.EHOSTUNREACH: Fault("no route to the host", Trouble.NO_ROUTE),
+    errno.ENETUNREACH: Fault("no route to the network", Trouble.NO_ROUTE),
+    errno.ENETDOWN: Fault("the network is down", Trouble.NO_ROUTE),
+    errno.ETIMEDOUT: Fault("timed out", Trouble.TIMEOUT),
+    errno.EACCES: Fault("not permitted", Trouble.LOCAL),
+    errno.EPERM: Fault("not permitted", Trouble.LOCAL),
 }
-"""Plain words for what an installer meets; anything else is said in the system's words."""
+"""What an installer meets, in plain words; anything else is said in the system's words."""
+
+NOT_CONNECTED: Final = Fault("not connected", Trouble.CLOSED)
 
 KEEP_ALIVE: Final = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -104,41 +114,42 @@ class TcpStream:
         """Try the host's addresses in turn, each with its share of the time left; `NotSent` when none answers."""
         deadline = self._monotonic() + timeout_s
         targets = _resolve(self._address, timeout_s)
-        reason = ""
+        fault = NOT_CONNECTED
         for tried, target in enumerate(targets):
             share_s = (deadline - self._monotonic()) / (len(targets) - tried)
             opened = _open(target, share_s)
             if isinstance(opened, socket.socket):
                 self._socket = opened
                 return
-            reason = opened
-        reason = f"{self.peer}: {reason}"
-        raise NotSent(reason)
+            fault = opened
+        reason = f"{self.peer}: {fault.words}"
+        # Before there is a connection, a time-out says less: the host may never have heard of it.
+        raise NotSent(reason, trouble=Trouble.NO_CONNECTION if fault.trouble is Trouble.TIMEOUT else fault.trouble)
 
     def send(self, data: bytes, timeout_s: float) -> None:
         """Write all of `data`. An error of the very first write means that the kernel took nothing: `NotSent`."""
         deadline = self._monotonic() + timeout_s
-        sent, reason = 0, None
-        while sent < len(data) and reason is None:
-            count, reason = self._write(data[sent:], deadline)
+        sent, fault = 0, None
+        while sent < len(data) and fault is None:
+            count, fault = self._write(data[sent:], deadline)
             sent += count
-        if reason is not None:
-            reason = f"{self.peer}: {reason} while sending"
-            raise NoAnswer(reason) if sent else NotSent(reason)
+        if fault is not None:
+            reason = f"{self.peer}: {fault.words} while sending"
+            raise (NoAnswer if sent else NotSent)(reason, trouble=fault.trouble)
 
     def receive(self, timeout_s: float) -> bytes:
         """Return what came, b"" at the end; `Silence` when nothing did, `NoAnswer` when the connection broke."""
         deadline = self._monotonic() + timeout_s
         while True:
-            data, reason = self._read(deadline)
+            data, fault = self._read(deadline)
             if data is not None:
                 return data
-            if reason is not None:
-                reason = f"{self.peer}: {reason}"
-                raise NoAnswer(reason)
+            if fault is not None:
+                reason = f"{self.peer}: {fault.words}"
+                raise NoAnswer(reason, trouble=fault.trouble)
             if self._monotonic() >= deadline:
                 reason = f"{self.peer}: nothing came"
-                raise Silence(reason)
+                raise Silence(reason, trouble=Trouble.TIMEOUT)
 
     def stale(self) -> bool:
         """Look at the next byte without taking it: whatever is there, a byte, an end or an error, makes it stale."""
@@ -166,27 +177,27 @@ class TcpStream:
             if _unacknowledged(stopped):
                 stopped.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
-    def _write(self, data: bytes, deadline: float) -> tuple[int, str | None]:
+    def _write(self, data: bytes, deadline: float) -> tuple[int, Fault | None]:
         """Write what the kernel takes; the second value is why nothing more can be written."""
         if self._socket is None:
-            return 0, "not connected"
+            return 0, NOT_CONNECTED
         try:
             self._socket.settimeout(self._slice_s(deadline))
             return self._socket.send(data), None
         except OSError as error:
             if not _is_wait_over(error):
-                return 0, _words(error)
-        return 0, "timed out" if self._monotonic() >= deadline else None
+                return 0, _fault(error)
+        return 0, REASONS[errno.ETIMEDOUT] if self._monotonic() >= deadline else None
 
-    def _read(self, deadline: float) -> tuple[bytes | None, str | None]:
+    def _read(self, deadline: float) -> tuple[bytes | None, Fault | None]:
         """Read what is there; the second value is how the connection broke, and neither means that nothing came yet."""
         if self._socket is None:
-            return None, "not connected"
+            return None, NOT_CONNECTED
         try:
             self._socket.settimeout(self._slice_s(deadline))
             return self._socket.recv(limits.RECEIVE_BYTES_MAX), None
         except OSError as error:
-            return None, None if _is_wait_over(error) else _words(error)
+            return None, None if _is_wait_over(error) else _fault(error)
 
     def _slice_s(self, deadline: float) -> float:
         return min(limits.WAIT_SLICE_S, max(0.0, deadline - self._monotonic()))
@@ -197,7 +208,7 @@ def _is_wait_over(error: OSError) -> bool:
     return isinstance(error, BlockingIOError) or (isinstance(error, TimeoutError) and error.errno is None)
 
 
-def _open(target: _Target, timeout_s: float) -> socket.socket | str:
+def _open(target: _Target, timeout_s: float) -> socket.socket | Fault:
     """Return a connected socket, or the reason why there is none."""
     family, address = target
     if timeout_s <= 0:
@@ -215,7 +226,7 @@ def _open(target: _Target, timeout_s: float) -> socket.socket | str:
     except OSError as error:
         if opened is not None:
             opened.close()
-        return _words(error)
+        return _fault(error)
     return opened
 
 
@@ -226,38 +237,39 @@ def _resolve(address: Address, timeout_s: float) -> list[_Target]:
     time is up: it holds nothing, and ends when the resolver gives up. A numeric address needs none.
     """
     answer = _look_up(address, socket.AI_NUMERICHOST)
-    if isinstance(answer, str):
+    if isinstance(answer, Fault):
         answer = _look_up_within(address, timeout_s)
-    if isinstance(answer, str):
-        reason = f"{address}: {answer}"
-        raise NotSent(reason)
+    if isinstance(answer, Fault):
+        reason = f"{address}: {answer.words}"
+        raise NotSent(reason, trouble=answer.trouble)
     return answer
 
 
-def _look_up_within(address: Address, timeout_s: float) -> list[_Target] | str:
-    answers: list[list[_Target] | str] = []
+def _look_up_within(address: Address, timeout_s: float) -> list[_Target] | Fault:
+    answers: list[list[_Target] | Fault] = []
     thread = threading.Thread(target=lambda: answers.append(_look_up(address)), name="name-look-up", daemon=True)
     thread.start()
     thread.join(max(0.0, timeout_s))
-    return answers[0] if answers else "the name look-up timed out"
+    return answers[0] if answers else Fault("the name look-up timed out", Trouble.NAME)
 
 
-def _look_up(address: Address, flags: int = 0) -> list[_Target] | str:
+def _look_up(address: Address, flags: int = 0) -> list[_Target] | Fault:
     """Return the addresses of a host, or the reason why there are none."""
     try:
         rows = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=flags)
     except socket.gaierror as error:
-        return "the name look-up failed for now" if error.errno == socket.EAI_AGAIN else "the host name is not known"
+        is_for_now = error.errno == socket.EAI_AGAIN
+        return Fault("the name look-up failed for now" if is_for_now else "the host name is not known", Trouble.NAME)
     except (OSError, UnicodeError, OverflowError):
-        return "this is not a host name and port"
+        return Fault("this is not a host name and port", Trouble.NAME)
     return [(row[0], row[4]) for row in rows]
 
 
-def _words(error: OSError) -> str:
+def _fault(error: OSError) -> Fault:
     if isinstance(error, TimeoutError):
         return REASONS[errno.ETIMEDOUT]
     number = error.errno or errno.EIO
-    return REASONS.get(number) or os.strerror(number).lower()
+    return REASONS.get(number) or Fault(os.strerror(number).lower(), Trouble.LOCAL)
 
 
 def _unacknowledged(connection: socket.socket) -> bool:

@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-from pos_engine.errors import FrameError, LinkError, NoAnswer, NotSent
+from pos_engine.errors import FrameError, LinkError, NoAnswer, NotSent, Trouble
 from pos_engine.framing.length import BE2, LengthFramer
 from pos_engine.transport.memory import memory_pair
 from simulators.acquirer import Fate
@@ -250,7 +250,7 @@ class _Line:
     def connect(self, timeout_s: float) -> None:
         if self._link.is_unplugged:
             reason = f"{self.peer}: the line is unplugged"
-            raise NotSent(reason)
+            raise NotSent(reason, trouble=Trouble.NO_ROUTE)
         self._near.connect(timeout_s)
 
     def send(self, data: bytes, timeout_s: float) -> None:
@@ -265,7 +265,7 @@ class _Line:
         self._link.serve(self)
         self.break_off()
         reason = f"{self.peer}: the connection broke while sending"
-        raise NoAnswer(reason) if passed else NotSent(reason)
+        raise (NoAnswer if passed else NotSent)(reason, trouble=Trouble.RESET)
 
     def receive(self, timeout_s: float) -> bytes:
         return self._near.receive(timeout_s)

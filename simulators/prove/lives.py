@@ -12,7 +12,7 @@ from simulators.prove.count import Count
 from simulators.prove.verdict import faults
 from simulators.world.life import RandomLife
 
-SEEDS: Final = {Scale.QUICK: 10_000, Scale.RELEASE: 200_000}
+SEEDS: Final = {Scale.QUICK: 10_000, Scale.RELEASE: 360_000}
 """Lives by scale; those of one scale begin with those of a smaller one."""
 CASE: Final = "seed "
 TITLE: Final = Text("random lives with every fault", "各种故障下的随机模拟")

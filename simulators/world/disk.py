@@ -125,6 +125,7 @@ class DiskJournal:
         self.find_original = contents.find_original
         self.find_key = contents.find_key
         self.of_day = contents.of_day
+        self.kind_records = contents.kind_records
         self.open_records = contents.open_records
         self.acting_on = contents.acting_on
         self.last_approved = contents.last_approved

@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pos_engine.errors import FrameError, NoAnswer, NotSent
+from pos_engine.errors import FrameError, NoAnswer, NotSent, Trouble
 from pos_engine.framing.length import FRAMINGS, LengthFramer
 from pos_engine.transport.base import Silence
 from simulators.acquirer import Fate
@@ -238,10 +238,10 @@ class Connection:
         if self._line.is_mute:
             self._line.clock.advance(timeout_s)
             reason = f"{PEER}: no answer to a connection in time"
-            raise NotSent(reason)
+            raise NotSent(reason, trouble=Trouble.NO_CONNECTION)
         if self._line.refuses:
             reason = f"{PEER}: connection refused"
-            raise NotSent(reason)
+            raise NotSent(reason, trouble=Trouble.REFUSED)
         self._open = True
         self._line.opened(self)
 
@@ -250,19 +250,19 @@ class Connection:
         del timeout_s
         if not self._open or self.far_closed or self.is_reset:
             reason = f"{PEER}: not connected"
-            raise NotSent(reason)
+            raise NotSent(reason, trouble=Trouble.CLOSED)
         mishap = self._line.next_mishap(data)
         passage = mishap.request
         ends = passage.at is not None and passage.breaks in {Break.FIN, Break.RST}
         if ends and passage.at == 0:
             self.far_closed = True
             reason = f"{PEER}: the connection ended before a byte left"
-            raise NotSent(reason)
+            raise NotSent(reason, trouble=Trouble.CLOSED)
         self._line.carry(self, data, mishap)
         if ends:
             self.is_reset = True
             reason = f"{PEER}: the connection was {passage.breaks.value} while sending"
-            raise NoAnswer(reason)
+            raise NoAnswer(reason, trouble=Trouble.RESET)
 
     def receive(self, timeout_s: float) -> bytes:
         """Return what has come."""
@@ -274,11 +274,11 @@ class Connection:
             return taken
         if self.is_reset or not self._open:
             reason = f"{PEER}: reset"
-            raise NoAnswer(reason)
+            raise NoAnswer(reason, trouble=Trouble.RESET)
         if self.far_closed:
             return b""
         reason = f"{PEER}: nothing came"
-        raise Silence(reason)
+        raise Silence(reason, trouble=Trouble.TIMEOUT)
 
     def stale(self) -> bool:
         """Tell whether it is unfit for a new request."""

@@ -160,7 +160,7 @@ class World:
             if isinstance(tick, PosError):
                 return False
             again = getattr(tick, "again_in_s", None)
-            if again is None and getattr(tick, "failed", None) is None:
+            if getattr(tick, "idle", False) and getattr(tick, "failed", None) is None:
                 self.take_over(refunds=True)
                 return True
             self.clock.advance(again or 0.0)

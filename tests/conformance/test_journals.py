@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -19,6 +20,7 @@ from tests.support.records import (
     EXPIRY,
     KEYED,
     KEYS,
+    NOW,
     PAN,
     SPEC,
     answered,
@@ -241,6 +243,48 @@ def check_recent_records_come_newest_first(journal: Journal) -> None:
     assert list(journal.recent(0)) == []
 
 
+def check_the_newest_record_under_a_key_is_found(journal: Journal) -> None:
+    assert journal.find_key("a") is None
+    for key in ("a", "b", "a", None):
+        saved(journal, replace(new_record(journal), key=key))
+    found = [journal.find_key(key) for key in ("a", "b", "c")]
+    assert [record.number if record is not None else None for record in found] == [3, 2, None]
+
+
+def check_a_day_has_its_records_of_one_kind(journal: Journal) -> None:
+    later = replace(NOW, wall=NOW.wall + timedelta(days=1))
+    saved(journal, new_record(journal, Kind.SIGN_ON))
+    for opened in (NOW, NOW, later):
+        saved(journal, replace(new_record(journal), opened=opened))
+    # The day is that on which a record was begun, whenever it changed since.
+    saved(journal, replace(journal.recent(99)[-2], state=State.DOUBTFUL, changed=later))
+    assert numbers(journal.of_day(Kind.SALE, "2026-01-02")) == [2, 3]
+    assert numbers(journal.of_day(Kind.SALE, "2026-01-03")) == [4]
+    assert numbers(journal.of_day(Kind.SIGN_ON, "2026-01-02")) == [1]
+    assert list(journal.of_day(Kind.SALE, "2026-01-04")) == []
+    assert numbers(journal.kind_records(Kind.SALE, "2026-01-02")) == [2, 3, 4]
+    assert numbers(journal.kind_records(Kind.SALE, "2026-01-03")) == [4]
+    assert numbers(journal.kind_records(Kind.SIGN_ON, "2025-12-31")) == [1]
+    assert list(journal.kind_records(Kind.SIGN_ON, "2026-01-03")) == []
+    assert list(journal.kind_records(Kind.ECHO, "")) == []
+
+
+def check_every_form_of_a_record_is_told_without_its_card_data(journal: Journal) -> None:
+    first = saved(journal, new_record(journal, card=KEYED))
+    second = saved(journal, new_record(journal, card=KEYED))
+    saved(journal, replace(first, state=State.DOUBTFUL))
+    saved(journal, replace(first, state=State.DOUBTFUL, notes=("a remark",)))
+    forms = journal.forms(first.number)
+    assert [(form.number, form.state, form.notes) for form in forms] == [
+        (1, State.PENDING, ()),
+        (1, State.DOUBTFUL, ()),
+        (1, State.DOUBTFUL, ("a remark",)),
+    ]
+    assert not any({2, 14} & set(form.request) for form in forms)
+    assert numbers(journal.forms(second.number)) == [2]
+    assert list(journal.forms(9)) == []
+
+
 def check_closing_twice_does_no_harm(journal: Journal) -> None:
     journal.close()
     journal.close()
@@ -266,6 +310,9 @@ CHECKS: Final[tuple[Callable[[Journal], None], ...]] = (
     check_a_demand_belongs_to_the_sign_on_it_ended,
     check_failures_are_counted_from_the_last_success,
     check_recent_records_come_newest_first,
+    check_the_newest_record_under_a_key_is_found,
+    check_a_day_has_its_records_of_one_kind,
+    check_every_form_of_a_record_is_told_without_its_card_data,
     check_closing_twice_does_no_harm,
 )
 

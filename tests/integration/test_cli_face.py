@@ -28,6 +28,12 @@ SUB_COMMANDS = [
     "journal backup",
     "journal restore",
     "journal resolve",
+    "session show",
+    "session check",
+    "session keys",
+    "session keys list",
+    "session keys load",
+    "session keys zeroise",
 ]
 COMMANDS_MAX = 32
 REGISTER = {

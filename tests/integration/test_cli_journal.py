@@ -385,12 +385,47 @@ def test_a_restore_without_a_mark_needs_the_last_number(shop: Shop) -> None:
         each.unlink()
     refused = shop.run("journal", "restore", file, "--yes", "--json")
     assert (refused.code, refused.out) == (2, "")
-    assert refused.error().endswith("the last STAN that was used has to be named: --after-stan")
+    assert refused.error().endswith("is known to have been used has to be named: --after-stan")
     assert shop.run("journal", "restore", file, "--yes", "--after-stan", "5").code == 2
     content = shop.run("journal", "restore", file, "--yes", "--after-stan", "000005", "--json").json()
-    told: dict[str, object] = {"entries": 5, "records": 3, "lost": None, "stan": "000006", "evidence": []}
+    told: dict[str, object] = {"entries": 5, "records": 3, "lost": None, "stan": "001006", "evidence": []}
     assert content == {"schema": 1, "journal": str(shop.journal), **told}
     assert shop.run("sale", "3.00").code == 0
+
+
+def test_a_whole_journal_without_a_mark_is_kept_and_gets_a_new_one(shop: Shop) -> None:
+    file = backed_up(shop, after=3)
+    mark = shop.folder / "journal.db.mark"
+    refused = shop.run("journal", "restore", "--in-place", "--yes")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.error().endswith("the journal is whole and its high-water mark fits it, so nothing is restored")
+    mark.unlink()
+    refused = shop.run("journal", "restore", file, "--yes", "--after-stan", "000005")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.error().endswith("only its high-water mark is missing or damaged, and is made anew by --in-place")
+    done = shop.run("journal", "restore", "--in-place", "--yes")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines() == [
+        "restored and verified: 11 entries, 6 records",
+        "the journal has a new high-water mark; its end may be missing: compare with the acquirer's list",
+        "numbers up to STAN 001006 count as used; the next request signs on",
+        f"kept as evidence: {shop.journal}.evidence-1",
+    ]
+    mark.write_bytes(b"x")
+    content = shop.run("journal", "restore", "--in-place", "--yes", "--json").json()
+    assert (content["records"], content["lost"], content["stan"]) == (7, None, "002007")
+    mark.unlink()
+    zh = shop.run("journal", "restore", "--in-place", "--yes", "--lang", "zh")
+    assert "流水已重建水位标记; 其末尾可能缺失, 请与收单机构清单核对" in zh.out
+    assert shop.run("sale", "3.00").code == 0
+    records = shop.run("journal", "list", "--json").json()["records"]
+    assert [each["kind"] for each in records] == ["sign-on", *["sale"] * 4, *["restore"] * 3, "sign-on", "sale"]
+
+
+def test_a_restore_takes_a_backup_or_the_journal_in_place(shop: Shop) -> None:
+    for words in ([], ["backup.db", "--in-place"]):
+        refused = shop.run("journal", "restore", *words, "--yes")
+        assert (refused.code, refused.error()) == (2, "a restore takes the FILE of a backup, or --in-place")
 
 
 def test_a_restore_asks_only_where_somebody_can_answer(shop: Shop) -> None:
@@ -404,6 +439,11 @@ def test_a_restore_asks_only_where_somebody_can_answer(shop: Shop) -> None:
     assert sorted(path.name for path in shop.folder.iterdir()) == before
     code, shown = on_a_terminal(shop, "journal", "restore", file, typed="y\n")
     assert (code, "restored and verified" in shown) == (0, True)
+    shop.journal.with_name("journal.db.mark").unlink()
+    refused = shop.run("journal", "restore", "--in-place")
+    assert (refused.code, "the journal's end may be missing; --yes" in refused.error()) == (2, True)
+    code, shown = on_a_terminal(shop, "journal", "restore", "--in-place", typed="y\n")
+    assert (code, "nobody knows whether the journal's end is missing" in shown) == (0, True)
 
 
 def test_a_mark_on_other_media_knows_an_older_copy_of_the_whole_folder(shop: Shop, tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ class Shop:
         self.behave()
         for _ in range(WORKING_OFF_MAX):
             tick = self.terminal.tick()
-            if tick.again_in_s is None and tick.failed is None:
+            if tick.idle and tick.failed is None:
                 break
             self.bench.clock.advance(tick.again_in_s or 0.0)
         left = [owed for owed in self.terminal.status().owed if owed.kind is not Kind.REFUND]

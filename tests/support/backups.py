@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -23,6 +23,7 @@ from tests.support.records import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pos_engine.journal.store import SqliteJournal
@@ -41,7 +42,7 @@ def trade(journal: SqliteJournal, count: int) -> list[str]:
 
 
 def put_back(
-    copy: Path,
+    copy: Path | None,
     path: Path,
     *,
     after_stan: str | None = None,
@@ -49,7 +50,7 @@ def put_back(
     identity: Identity = IDENTITY,
     storage_key: KeyBytes = STORAGE_KEY,
 ) -> Restored:
-    """Restore a backup as a terminal would, with test keys."""
+    """Restore a backup, or the journal from itself, as a terminal would, with test keys."""
     return restore(
         copy,
         path,
@@ -76,3 +77,12 @@ def damaged(path: Path, copy: Path, *, before: int = 3, after: int = 4) -> list[
     with pytest.raises(JournalFault):
         open_journal(path)
     return stans
+
+
+def failing(number: int) -> Callable[..., NoReturn]:
+    """Make a system call that fails, with a text that must not be passed on."""
+
+    def fail(*_anything: object, **_more: object) -> NoReturn:
+        raise OSError(number, "a text that must not be passed on")
+
+    return fail

@@ -47,8 +47,8 @@ class Done:
         return content
 
     def error(self) -> str:
-        """The only line of standard error."""
-        (line,) = self.err.splitlines()
+        """The only error on standard error; what is advised about it is indented below it."""
+        (line,) = (each for each in self.err.splitlines() if not each.startswith("  "))
         assert line.startswith("pos-engine: ")
         return line.removeprefix("pos-engine: ")
 

@@ -74,6 +74,10 @@ def test_two_ids_are_enough_and_the_rest_has_defaults(tmp_path: Path) -> None:
         unsigned_decline="accept",
         unsigned_reversal="accept",
         sign_on_age_max_s=limits.SIGN_ON_AGE_MAX_S,
+        sign_on_lead_s=limits.SIGN_ON_LEAD_S,
+        sign_on_host_day=False,
+        sign_on_exchanges_max=None,
+        busy_hours=None,
         transaction_max=None,
         day_max=None,
         card_day_max=None,
@@ -156,6 +160,34 @@ def test_relative_paths_start_from_the_place_that_sets_them(tmp_path: Path) -> N
     assert settings.wrapping_key == here / "w.key"
     assert settings.mark == here / "../mark"
     assert loaded(here, None, path="../asked/pos-engine.toml").journal.resolve() == settings.journal
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("w.key", "w.key"),
+        ("file:w.key", "w.key"),
+        ("file:/media/w.key", "/media/w.key"),
+        ("./passphrase", "passphrase"),
+        ("./credential:a", "credential:a"),
+    ],
+)
+def test_a_wrapping_key_may_be_a_file_by_either_spelling(tmp_path: Path, text: str, expected: str) -> None:
+    settings = loaded(tmp_path, f'{MINIMAL}[storage]\nwrapping_key = "{text}"\n')
+    assert settings.wrapping_key == tmp_path / expected
+
+
+@pytest.mark.parametrize("text", ["credential:wrap", "credential:a.b-c_1", "passphrase", "passphrase:3"])
+def test_a_wrapping_key_may_be_no_file_at_all(tmp_path: Path, text: str) -> None:
+    assert loaded(tmp_path, environment={"POS_ENGINE_STORAGE_WRAPPING_KEY": text}).wrapping_key == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "file:", "credential:", "credential:../a", "credential:a/b", "credential:.a", "passphrase:x"]
+)
+def test_a_wrapping_key_that_cannot_be_is_refused(tmp_path: Path, text: str) -> None:
+    message = refusal(tmp_path, environment={"POS_ENGINE_STORAGE_WRAPPING_KEY": text})
+    assert "storage.wrapping_key: allowed: file:PATH or just a path" in message
 
 
 def test_variables_and_flags_are_read_as_the_key_s_type(tmp_path: Path) -> None:

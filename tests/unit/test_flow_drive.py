@@ -246,7 +246,7 @@ def test_a_duty_backs_off_by_elapsed_time_and_never_by_the_wall_clock() -> None:
         script.run(None)
         assert len(script.sent) == sent
         script.clock.advance(duty.wait_s)
-        if script.clock.now().elapsed_s >= PROFILE.sign_on_age_max_s:
+        if script.clock.now().elapsed_s >= PROFILE.session.age_max_s:
             break
     assert waits[:4] == [5.0, 10.0, 20.0, 40.0]
     assert max(waits) <= limits.BACKOFF_MAX_S
@@ -279,7 +279,7 @@ def test_a_new_boot_makes_a_sign_on_due() -> None:
 def test_a_sign_on_expires_by_elapsed_age() -> None:
     script = Script(signed_on(), approve(), signed_on(), approve())
     script.run(sale())
-    script.clock.advance(PROFILE.sign_on_age_max_s)
+    script.clock.advance(PROFILE.session.age_max_s)
     script.run(sale())
     assert [message.mti for message in script.sent] == ["0800", "0200", "0800", "0200"]
 

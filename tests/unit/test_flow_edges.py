@@ -205,7 +205,7 @@ def test_one_call_works_off_a_bounded_number_of_duties(monkeypatch: pytest.Monke
     for _ in range(3):
         # Three sales of a terminal that lost its power while it waited.
         journal = script.journal
-        session = session_of(journal, script.clock.now(), PROFILE.sign_on_age_max_s)
+        session = session_of(journal, script.clock.now(), PROFILE.session)
         presented = Presented(script.clock.now(), script.card)
         drafted = requests.draft(sale(), journal, PROFILE, script.clock.now(), session=session, presented=presented)
         journal.save(replace(drafted, state=State.DOUBTFUL, attempts=1))
@@ -236,7 +236,7 @@ def test_a_void_or_refund_names_its_sale(kind: Kind) -> None:
 def test_a_refund_that_names_nothing_is_not_held_against_history() -> None:
     script = after_sale()
     now = script.clock.now()
-    session = session_of(script.journal, now, PROFILE.sign_on_age_max_s)
+    session = session_of(script.journal, now, PROFILE.session)
     for order in (Order(kind=Kind.REFUND, amount=Amount.cny("99.00")), replace(refund(script), amount=None)):
         assert check_history(order, script.journal, session, PROFILE, now) == order
     with pytest.raises(UsageError, match="of this terminal"):

@@ -8,12 +8,24 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pos_engine import limits
-from pos_engine.dialects.base import Kind, OriginalRef
+from pos_engine.dialects.base import Kind, OriginalRef, Packet
 from pos_engine.errors import UsageError
 from pos_engine.flow import requests
 from pos_engine.flow.checks import Order, check_form
 from pos_engine.flow.drive import Finished
-from pos_engine.flow.effects import Answered, Ask, Happening, Presented, TakeCard, Unreadable
+from pos_engine.flow.effects import (
+    Answered,
+    Ask,
+    Done,
+    Effect,
+    Happening,
+    MacState,
+    Presented,
+    TakeCard,
+    Unreadable,
+    Verified,
+    VerifyMac,
+)
 from pos_engine.flow.plan import Duty, DutyKind, owed, plan
 from pos_engine.flow.profile import SaleLimits
 from pos_engine.flow.states import Cue
@@ -39,7 +51,7 @@ def kept(script: Script, number: int = SALE) -> Record:
 def cut_short(script: Script) -> Record:
     """Put a sale on record as a terminal does that loses its power and is found in doubt."""
     now = script.clock.now()
-    session = session_of(script.journal, now, PROFILE.sign_on_age_max_s)
+    session = session_of(script.journal, now, PROFILE.session)
     presented = Presented(now, script.card)
     drafted = requests.draft(sale(), script.journal, PROFILE, now, session=session, presented=presented)
     doubtful = replace(drafted, state=State.DOUBTFUL, attempts=1)
@@ -85,7 +97,7 @@ def test_a_host_that_keeps_demanding_ends_the_call_with_the_last_demand() -> Non
         script.clock.now(),
         blocked_by=kept(script, REVERSAL),
         worked_off=done,
-        next_duty=Duty(DutyKind.SIGN_ON, None),
+        next_duty=Duty(DutyKind.SIGN_ON, None, limits.BACKOFF_FIRST_S, is_locked=True),
     )
 
 
@@ -281,3 +293,40 @@ def test_a_wait_too_short_to_measure_is_none(left_s: float, wait_s: float, monke
     script.journal.save(replace(failed, changed=start))
     (duty,) = owed(script.journal, PROFILE, replace(start, elapsed_s=limits.BACKOFF_FIRST_S - left_s))
     assert duty.wait_s == wait_s
+
+
+class Verifying(Script):
+    """A script whose keystore has a word on MACs of former keys; without one it answers something else."""
+
+    verdict: bool | None = None
+    asked: tuple[VerifyMac, ...] = ()
+
+    def perform(self, effect: Effect) -> Happening:
+        if isinstance(effect, Ask) and isinstance(effect.question, VerifyMac):
+            self.asked = (*self.asked, effect.question)
+            now = self.clock.now()
+            return Done(now) if self.verdict is None else Verified(now, self.verdict)
+        return super().perform(effect)
+
+
+@pytest.mark.parametrize("verdict", [True, False, None])
+def test_a_stray_approval_is_verified_again_under_the_key_of_its_request(*, verdict: bool | None) -> None:
+    first = Script(signed_on(), silence)
+    first.run(sale())
+    script = Verifying(journal=first.journal)
+    script.verdict = verdict
+    packet = Packet(None, None, first.sent[-1], b"as it came")
+
+    def late(_request: Message, now: Instant) -> Happening:
+        happened = approve(mac=MacState.WRONG)(first.sent[-1], now)
+        assert isinstance(happened, Answered)
+        return replace(happened, packet=packet)
+
+    script.replies = [late, approve()]
+    if verdict is None:
+        with pytest.raises(AssertionError, match="Done does not answer the effect"):
+            script.run(None)
+        return
+    script.run(None)
+    assert script.asked == (VerifyMac(packet, kept(script, 1).keys[1]),)
+    assert (kept(script, REVERSAL).late is not None) is verdict

@@ -128,7 +128,7 @@ def test_signing_off_lasts_until_the_terminal_is_used() -> None:
     script.run(Order(kind=Kind.SIGN_ON))
     script.run(Order(kind=Kind.SIGN_OFF))
     now = script.clock.now()
-    assert session_of(script.journal, now, PROFILE.sign_on_age_max_s).state is SessionState.SIGNED_OFF
+    assert session_of(script.journal, now, PROFILE.session).state is SessionState.SIGNED_OFF
     assert plan(script.journal, PROFILE, now) is None
     script.run(None)
     assert len(script.sent) == 2

@@ -34,7 +34,7 @@ def sold(script: Script) -> Approved:
 
 
 def state_of(script: Script) -> SessionState:
-    return session_of(script.journal, script.clock.now(), PROFILE.sign_on_age_max_s).state
+    return session_of(script.journal, script.clock.now(), PROFILE.session).state
 
 
 def test_a_repeated_key_tells_its_outcome_although_the_line_is_dead() -> None:

@@ -53,9 +53,9 @@ def sign_on_answer(field_60: str | None, field_62: str | None) -> Reply:
 def test_keys_of_another_size_change_neither_keys_nor_batch(size: int) -> None:
     script = Script(signed_on("000007"), sign_on_answer("00000008003", "5A" * size))
     script.run(Order(kind=Kind.SIGN_ON))
-    before = session_of(script.journal, script.clock.now(), PROFILE.sign_on_age_max_s)
+    before = session_of(script.journal, script.clock.now(), PROFILE.session)
     script.run(Order(kind=Kind.SIGN_ON))
-    after = session_of(script.journal, script.clock.now(), PROFILE.sign_on_age_max_s)
+    after = session_of(script.journal, script.clock.now(), PROFILE.session)
     assert (after.sign_on, after.batch) == (before.sign_on, before.batch)
     # The host has handed out keys that this terminal does not have.
     assert not after.ready
@@ -78,7 +78,7 @@ def test_a_sign_on_answer_that_lacks_keys_or_batch_activates_nothing(
     script = Script(sign_on_answer(field_60, field_62))
     finished = script.run(sale())
     assert finished.record is None
-    assert session_of(script.journal, script.clock.now(), PROFILE.sign_on_age_max_s).sign_on is None
+    assert session_of(script.journal, script.clock.now(), PROFILE.session).sign_on is None
 
 
 def test_a_reversal_owed_under_the_old_batch_keeps_it_after_a_sign_on_that_brings_another() -> None:

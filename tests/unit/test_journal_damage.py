@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 from dataclasses import dataclass
@@ -182,8 +183,9 @@ EDITS: Final = {
     "another owner": ("UPDATE about SET value = 'x' WHERE name = 'owner'", "belongs to another terminal or merchant"),
     "no owner": ("DELETE FROM about", "belongs to another terminal or merchant"),
     "another key": ("UPDATE about SET value = 'x' WHERE name = 'check'", "was written under another storage key"),
-    "a newer layout": ("PRAGMA user_version = 2", "has layout 2, this program reads layout 1"),
-    "no layout": ("PRAGMA user_version = 0", "has layout 0, this program reads layout 1"),
+    "a newer layout": ("PRAGMA user_version = 3", "has layout 3, this program reads layout 2"),
+    "an older layout": ("PRAGMA user_version = 1", "has layout 1, this program reads layout 2"),
+    "no layout": ("PRAGMA user_version = 0", "has layout 0, this program reads layout 2"),
     "another journal mode": ("PRAGMA journal_mode = DELETE", "is not in the mode it was made in"),
     "an index lost": ("DROP INDEX by_kind", "has other tables than a journal"),
     "a guard turned off": (
@@ -206,7 +208,10 @@ def test_what_was_edited_is_refused(closed: Evidence, name: str) -> None:
 
 FILES: Final[dict[str, tuple[Callable[[Evidence], object], str]]] = {
     "empty": (lambda e: e.path.write_bytes(b""), "the file is empty or cut short"),
+    "shorter than a page": (lambda e: e.path.write_bytes(bytes(511)), "the file is empty or cut short"),
+    "a page of nothing": (lambda e: e.path.write_bytes(bytes(512)), "the file is not a journal"),
     "no database": (lambda e: e.path.write_bytes(b"Dear Sir or Madam,\n" * 999), "the file is not a journal"),
+    "cut": (lambda e: e.path.write_bytes(e.path.read_bytes()[:-1]), "the file is cut short"),
     "mark lost": (lambda e: e.mark.unlink(), "its high-water mark is missing"),
     "mark damaged": (lambda e: e.mark.write_bytes(bytes(8192)), "its high-water mark is damaged"),
     "mark cut": (lambda e: e.mark.write_bytes(e.mark.read_bytes()[:-1]), "its high-water mark is damaged"),
@@ -245,6 +250,34 @@ def test_a_lost_file_is_missed(crashed: Evidence, closed: Evidence) -> None:
         with pytest.raises(JournalFault, match=f"the journal is missing.*{reason}"):
             open_journal(evidence.path)
         assert evidence.content() == before
+
+
+def test_whatever_says_that_something_was_lost_is_believed(tmp_path: Path) -> None:
+    path, log = tmp_path / "journal.db", tmp_path / "journal.db-wal"
+    # SQLite leaves an empty log behind wherever it has read: it holds nothing.
+    log.touch()
+    journal = open_journal(path)
+    journal.save(new_record(journal))
+    journal.close()
+    path.unlink()
+    for read_only in (False, True):
+        with pytest.raises(
+            JournalFault, match="the journal is missing; its high-water mark says that it had 1 entries"
+        ):
+            open_journal(path, read_only=read_only)
+    log.write_bytes(b"?")
+    with pytest.raises(JournalFault, match="the journal is missing, its write-ahead log is not"):
+        open_journal(path)
+
+
+def test_the_index_of_a_single_record_counts_too(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    journal = open_journal(path)
+    record = new_record(journal)
+    journal.save(record)
+    journal.close()
+    edit(Evidence(path, [record]), "UPDATE current SET state = 'DECLINED'")
+    assert "its index disagrees" in refused(Evidence(path, [record]))
 
 
 def test_an_older_copy_is_known_by_a_mark_on_other_media(tmp_path: Path) -> None:
@@ -354,6 +387,16 @@ def test_one_torn_slot_of_the_mark_leaves_the_other(tmp_path: Path) -> None:
         opened.move(Head(3, GENESIS))
 
 
+def test_a_mark_that_was_half_made_is_made_again(tmp_path: Path) -> None:
+    path, sealing = tmp_path / "mark", Sealing(STORAGE_KEY, "owner", counting_entropy())
+    (tmp_path / "mark.new").write_bytes(b"half a mark")
+    mark.create(path, sealing, Head(7, bytes(32), 8))
+    data = path.read_bytes()
+    assert (len(data), mark.highest(data, sealing)) == (mark.FILE_BYTES, Head(7, bytes(32), 8))
+    assert data[mark.SLOT_OFFSETS[1] :] == bytes(mark.FILE_BYTES - mark.SLOT_OFFSETS[1])
+    assert [each.name for each in tmp_path.iterdir()] == ["mark"]
+
+
 def test_marks_say_what_the_system_says(tmp_path: Path) -> None:
     sealing = Sealing(STORAGE_KEY, "owner", counting_entropy())
     nowhere = tmp_path / "missing" / "mark"
@@ -361,7 +404,7 @@ def test_marks_say_what_the_system_says(tmp_path: Path) -> None:
         with pytest.raises(JournalFault, match=r"mark: no such file or directory$") as caught:
             act()
         assert caught.value.__context__ is None
-    with pytest.raises(JournalFault, match=r": is a directory$"):
+    with pytest.raises(JournalFault, match=rf"^{re.escape(str(tmp_path))}: is a directory$"):
         mark.read(tmp_path)
     assert mark.read(nowhere) is None
 

@@ -45,6 +45,8 @@ def forms(journal: SqliteJournal, since: str = "", *, history: bool = False) -> 
 
 def test_present_forms_come_in_the_order_they_were_written(journal: SqliteJournal) -> None:
     assert forms(journal) == [(2, 2, "PENDING"), (3, 1, "APPROVED")]
+    # Whoever asks for nothing else gets these.
+    assert [each.place for each in journal.entries()] == [2, 3]
 
 
 def test_history_has_every_form(journal: SqliteJournal) -> None:
@@ -78,3 +80,17 @@ def test_what_was_once_begun_leaves_a_trace(journal: SqliteJournal, path: Path) 
     with pytest.raises(JournalFault, match="the journal is missing; its high-water mark says that it had 3 entries"):
         open_journal(path, read_only=True)
     assert not was_begun(path.with_name("other.db"))
+
+
+@pytest.mark.parametrize("ending", ["", "-wal", ".mark"])
+def test_every_file_of_a_journal_alone_says_that_there_was_one(path: Path, ending: str) -> None:
+    assert not was_begun(path)
+    path.with_name(f"journal.db{ending}").touch()
+    assert was_begun(path)
+
+
+def test_a_mark_elsewhere_says_it_too(path: Path) -> None:
+    elsewhere = path.with_name("elsewhere")
+    assert not was_begun(path, elsewhere)
+    elsewhere.touch()
+    assert was_begun(path, elsewhere)

@@ -167,6 +167,10 @@ def test_whatever_system_call_fails_is_told_plainly(tmp_path: Path, monkeypatch:
 def test_a_file_whose_mode_cannot_be_changed_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "journal.db"
     open_journal(path).close()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "chmod", broken)
+        # One that is private needs no change.
+        open_journal(path).close()
     path.chmod(0o644)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "chmod", broken)
@@ -177,6 +181,23 @@ def test_a_file_whose_mode_cannot_be_changed_is_not_written(tmp_path: Path, monk
 
 def test_a_file_that_is_not_there_is_private_enough(tmp_path: Path) -> None:
     files.make_private(tmp_path / "missing")
+
+
+def test_a_new_file_is_private_from_its_first_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fchmod", broken)
+    before = os.umask(0)
+    try:
+        os.close(files.open_private(tmp_path / "new", os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == files.PRIVATE_MODE
+
+
+def test_only_a_folder_is_synced_as_one(tmp_path: Path) -> None:
+    files.sync_folder(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        files.sync_folder(tmp_path / "file")
 
 
 def test_a_system_without_durable_commits_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +213,9 @@ def test_a_database_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.Mo
     open_journal(path).close()
     connect = sqlite3.connect
 
-    def refuse(mode: str, address: str, /, **_more: object) -> sqlite3.Connection:
+    def refuse(mode: str, address: str, /, **more: object) -> sqlite3.Connection:
+        # Some builds of SQLite take an address without being told; transactions are begun by the journal alone.
+        assert more == {"uri": True, "isolation_level": None, "timeout": schema.BUSY_TIMEOUT_S}
         if address.endswith(mode):
             raise sqlite3.OperationalError(QUOTED)
         return connect(address, uri=True, isolation_level=None)
@@ -212,6 +235,9 @@ def test_a_path_that_leads_through_a_file(tmp_path: Path) -> None:
     for read_only in (False, True):
         with pytest.raises(JournalFault, match=r": not a directory$"):
             open_journal(tmp_path / "file" / "journal.db", read_only=read_only)
+    with pytest.raises(JournalFault, match=r"journal\.db: not a directory$") as caught:
+        schema.open_for_reading(tmp_path / "file" / "journal.db")
+    assert caught.value.__context__ is None
 
 
 def test_a_build_that_cannot_be_begun(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pos_engine.clock import Instant
 from pos_engine.crypto.cipher import Algorithm
 from pos_engine.crypto.keys import KeyUsage, WrappedKey
 from pos_engine.dialects.base import Kind
-from pos_engine.errors import JournalFault
+from pos_engine.errors import JournalFault, Trouble
 from pos_engine.journal.memory import MemoryJournal
 from pos_engine.journal.record import Record, Resolution, State, card_part, freeze, open_part, thaw
 from pos_engine.values import CNY, Amount, Currency
@@ -58,6 +58,7 @@ RECORDS = st.builds(
     answer=st.none() | MESSAGES,
     keys=st.lists(KEYS, max_size=3).map(tuple),
     new_batch=st.none() | ANY_TEXT,
+    trouble=st.none() | st.sampled_from(Trouble),
     reason=st.none() | ANY_TEXT,
     original=st.none() | st.integers(1, 2**62),
     attempts=st.integers(0, 10**6),

@@ -8,6 +8,7 @@ import os
 import sqlite3
 import subprocess
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
@@ -140,8 +141,11 @@ class Full:
     def __init__(self) -> None:
         self.left = 0
         self.statement = "COMMIT"
+        self.told: list[str] = []
+        """Every statement that it was given."""
 
     def check(self, statement: str) -> None:
+        self.told.append(statement)
         if statement == self.statement and self.left:
             self.left -= 1
             error = sqlite3.OperationalError("a text that must not be passed on")
@@ -186,6 +190,30 @@ def test_what_is_owed_is_written_into_the_room_that_was_kept(path: Path, ballast
             (Kind.SALE, State.DOUBTFUL),
             (Kind.REVERSAL, State.PENDING),
         ]
+
+
+def test_without_the_room_that_is_kept_the_log_starts_again(path: Path, ballast: Path, full: Full) -> None:
+    with contextlib.closing(open_journal(path)) as journal:
+        sale = new_record(journal)
+        journal.save(sale)
+        restart = "PRAGMA wal_checkpoint(RESTART)"
+        full.statement, full.left = restart, 1
+        journal.save(replace(sale, state=State.DOUBTFUL))
+        assert full.left == 1
+        ballast.unlink()
+        # A log that cannot even be copied stops nobody.
+        journal.save(replace(sale, state=State.PENDING))
+        assert full.left == 0
+        full.told.clear()
+        full.statement, full.left = "COMMIT", 1
+        journal.save(replace(sale, state=State.DOUBTFUL))
+        assert [each for each in full.told if each in {restart, "COMMIT"}] == ["COMMIT", restart, "COMMIT", restart]
+        # Where there is room to give back, the log need not start again before.
+        journal.save(new_record(journal))
+        full.told.clear()
+        full.left = 1
+        journal.save(replace(sale, state=State.PENDING))
+        assert [each for each in full.told if each in {restart, "COMMIT"}] == ["COMMIT", "COMMIT", restart]
 
 
 def test_what_finds_no_room_twice_is_refused_and_may_be_tried_again(path: Path, ballast: Path, full: Full) -> None:
@@ -264,8 +292,9 @@ def test_opening_with_little_room_gives_the_ballast_back_and_tries_again(
     assert ballast.exists()
     monkeypatch.setattr(reserve, "RESERVE_BYTES", 1 << 62)
     full.left = 1
-    open_journal(path).close()
-    assert (full.left, ballast.exists()) == (0, False)
+    with contextlib.closing(open_journal(path)) as journal:
+        assert (full.left, ballast.exists()) == (0, False)
+        journal.save(new_record(journal, Kind.SIGN_ON))
     # Where there is nothing to give back, there is nothing more to try.
     full.left = 1
     with pytest.raises(JournalFault, match=r"the disk is full$"):
@@ -289,6 +318,32 @@ def test_room_that_cannot_be_given_back_counts_as_none(
     assert kept.give_back()
     assert not kept.give_back()
     assert not ballast.exists()
+
+
+def test_only_room_that_was_there_is_given_back(path: Path, ballast: Path) -> None:
+    kept = Reserve(path)
+    ballast.write_bytes(b"")
+    assert not kept.give_back()
+    ballast.write_bytes(b"?")
+    with ballast.open("rb") as held:
+        assert kept.give_back()
+        # Whoever reads it meanwhile keeps none of it.
+        assert os.fstat(held.fileno()).st_size == 0
+    precious = path.with_name("precious")
+    precious.write_bytes(bytes(RESERVE_BYTES))
+    ballast.symlink_to(precious)
+    assert not kept.give_back()
+    assert precious.stat().st_size == RESERVE_BYTES
+
+
+@pytest.mark.parametrize(("blocks", "is_short"), [(127, True), (128, False)])
+def test_room_is_short_where_there_is_less_than_what_is_kept(
+    path: Path, monkeypatch: pytest.MonkeyPatch, blocks: int, *, is_short: bool
+) -> None:
+    kept = Reserve(path)
+    kept.take()
+    monkeypatch.setattr(os, "statvfs", lambda _folder: SimpleNamespace(f_bavail=blocks, f_frsize=4096))
+    assert kept.give_back_if_short() == is_short
 
 
 def test_a_lock_without_room_for_its_holders_name_is_a_lock(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

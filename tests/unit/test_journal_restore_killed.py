@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from pos_engine.dialects.base import Kind
-from pos_engine.errors import JournalFault
+from pos_engine.errors import JournalFault, UsageError
 from tests.support.backups import damaged, put_back, trade
 from tests.support.records import open_journal
 
 
-def killed_at(step: int, copy: Path, path: Path, named: str | None) -> bool:
+def killed_at(step: int, copy: Path | None, path: Path, named: str | None = None) -> bool:
     """Restore in a process that dies at one step; returns whether it got to its end before."""
     child = os.fork()
     if child == 0:
@@ -86,3 +86,47 @@ def test_a_restore_killed_at_any_step_is_refused_or_done_and_can_be_finished(tmp
         step += 1
     assert refused > 20
     assert step > refused
+
+
+@pytest.mark.parametrize("mark", ["lost", "ahead"])
+def test_a_journal_restored_from_itself_and_killed_at_any_step_loses_nothing(tmp_path: Path, mark: str) -> None:
+    start_from = tmp_path / "start"
+    start_from.mkdir()
+    with contextlib.closing(open_journal(start_from / "journal.db")) as journal:
+        stans = trade(journal, 2)
+        kept = {ending: (start_from / f"journal.db{ending}").read_bytes() for ending in ("", "-wal")}
+        unseen = {*trade(journal, mark == "ahead")}
+    for ending, data in kept.items():
+        (start_from / f"journal.db{ending}").write_bytes(data)
+    if mark == "lost":
+        (start_from / "journal.db.mark").unlink()
+    step, ended, refused = 0, False, 0
+    while not ended:
+        folder = tmp_path / str(step)
+        shutil.copytree(start_from, folder)
+        path = folder / "journal.db"
+        source = path if mark == "ahead" else None
+        ended = killed_at(step, source, path)
+        try:
+            open_journal(path).close()
+        except JournalFault:
+            refused += 1
+            finish(source, path)
+        with contextlib.closing(open_journal(path)) as journal:
+            assert {*stans} <= {each.stan for each in journal.recent(9) if each.kind is Kind.SALE}
+            assert journal.recent(1)[0].kind is Kind.RESTORE
+            assert not {*trade(journal, 2)} & {*stans, *unseen}
+        # What the log held is in the evidence too, and by then in the file beside it.
+        assert kept["-wal"] in [each.read_bytes() for each in folder.glob("journal.db.evidence-?-wal")]
+        shutil.rmtree(folder)
+        step += 1
+    assert refused > 20
+    assert step > refused
+
+
+def finish(source: Path | None, path: Path) -> None:
+    """Run the same restore again; once its record is in place, the mark of before no longer tells the last number."""
+    try:
+        put_back(source, path)
+    except UsageError:
+        put_back(source, path, after_stan="000900")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,11 +15,21 @@ import pytest
 
 from pos_engine.dialects.base import Kind
 from pos_engine.errors import JournalFault
-from pos_engine.journal import schema, store
+from pos_engine.journal import mark, schema, store
 from pos_engine.journal.record import State
+from pos_engine.journal.sealing import Head, Sealing
 from pos_engine.values import Identity, KeyBytes
 from tests.support.journal_process import start
-from tests.support.records import KEYED, SPEC, answered, counting_entropy, new_record, open_journal
+from tests.support.records import (
+    IDENTITY,
+    KEYED,
+    SPEC,
+    STORAGE_KEY,
+    answered,
+    counting_entropy,
+    new_record,
+    open_journal,
+)
 
 if TYPE_CHECKING:
     import subprocess
@@ -97,6 +109,44 @@ def test_a_file_that_others_could_read_becomes_private(path: Path) -> None:
     assert set(private(path.parent).values()) == {True}
 
 
+def test_what_a_power_cut_left_readable_becomes_private(path: Path) -> None:
+    opened = open_journal(path)
+    fill(opened)
+    left = path.parent / "left"
+    left.mkdir()
+    for ending in ("", "-wal", "-shm", ".mark"):
+        shutil.copyfile(f"{path}{ending}", left / f"journal.db{ending}")
+        (left / f"journal.db{ending}").chmod(0o644)
+    opened.close()
+    again = open_journal(left / "journal.db")
+    assert set(private(left).values()) == {True}
+    again.close()
+
+
+def test_the_mark_tells_the_last_stan_that_was_used(journal: SqliteJournal, path: Path) -> None:
+    sealing = Sealing(STORAGE_KEY, f"{IDENTITY.terminal}/{IDENTITY.merchant}", counting_entropy())
+
+    def marked() -> Head:
+        data = mark.read(path.with_name("journal.db.mark"))
+        assert data is not None
+        return mark.highest(data, sealing)
+
+    first = new_record(journal)
+    journal.save(first)
+    assert marked()[::2] == (1, 1)
+    journal.save(replace(new_record(journal), stan="000041"))
+    assert marked()[::2] == (2, 41)
+    # Neither a later form of an older request nor its reversal turns it back.
+    journal.save(replace(first, state=State.DOUBTFUL))
+    journal.save(new_record(journal, Kind.REVERSAL, original=first))
+    assert marked()[::2] == (4, 41)
+    journal.close()
+    with closing(open_journal(path)) as again:
+        assert again.audited.head == marked()
+        again.save(replace(new_record(again), stan="000042"))
+        assert marked()[::2] == (5, 42)
+
+
 def test_the_second_writer_is_told_who_holds_it(journal: SqliteJournal, path: Path) -> None:
     fill(journal, 1)
     with pytest.raises(JournalFault, match=rf"^{re.escape(str(path))}: held by pid {os.getpid()}$"):
@@ -132,7 +182,7 @@ def test_a_reader_cannot_write(journal: SqliteJournal, path: Path) -> None:
     fill(journal)
     reader = open_journal(path, read_only=True)
     assert reader.recent(9) == journal.recent(9)
-    with pytest.raises(JournalFault, match=r"opened for reading only$"):
+    with pytest.raises(JournalFault, match=rf"^{re.escape(str(path))}: opened for reading only$"):
         reader.save(new_record(reader))
     with pytest.raises(JournalFault, match=r"opened for reading only$"):
         reader.shred([1])

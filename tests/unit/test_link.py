@@ -10,7 +10,7 @@ import pytest
 
 from pos_engine import limits
 from pos_engine.clock import ManualClock
-from pos_engine.errors import LinkError, LocalProtocolError, NoAnswer, NotSent
+from pos_engine.errors import LinkError, LocalProtocolError, NoAnswer, NotSent, Trouble
 from pos_engine.framing.base import Received
 from pos_engine.framing.length import LengthFramer
 from pos_engine.link import Link
@@ -177,8 +177,9 @@ def test_after_a_failure_receiving_again_finds_no_connection() -> None:
     with EchoHost(swallow) as host, tcp_link(host.address) as link:
         link.send(b"request", soon())
         for reason in ("closed by the other side", "no connection"):
-            with pytest.raises(NoAnswer, match=reason):
+            with pytest.raises(NoAnswer, match=reason) as caught:
                 link.receive(soon())
+            assert caught.value.trouble is Trouble.CLOSED
 
 
 def test_silence_closes_so_that_a_late_answer_finds_nobody() -> None:
@@ -282,8 +283,9 @@ def test_a_host_that_speaks_first_is_not_sent_a_request() -> None:
     terminal, host = memory_pair()
     host.send(frame(b"welcome"), 0)
     link = Link(lambda: terminal, LengthFramer, monotonic=lambda: 0.0)
-    with pytest.raises(NotSent, match="spoke before it was asked"):
+    with pytest.raises(NotSent, match="spoke before it was asked") as caught:
         link.send(b"request", 60.0)
+    assert caught.value.trouble is Trouble.CLOSED
     assert link.leftovers() == (b"welcome",)
     assert not link.connected
     assert host.stale()

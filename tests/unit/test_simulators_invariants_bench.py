@@ -176,7 +176,7 @@ class Shop:
         self.behave()
         for _ in range(ROUNDS_MAX):
             tick = self.terminal.tick()
-            if tick.again_in_s is None and tick.failed is None:
+            if tick.idle and tick.failed is None:
                 return
             # A wait below what the sum of seconds can hold would move nothing.
             self.bench.clock.advance(max(tick.again_in_s or 0.0, A_MOMENT_S))

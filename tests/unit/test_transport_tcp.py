@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pos_engine import limits
-from pos_engine.errors import NoAnswer, NotSent, UsageError
+from pos_engine.errors import NoAnswer, NotSent, Trouble, UsageError
 from pos_engine.transport.base import Silence
 from pos_engine.transport.tcp import REASONS, Address, TcpStream, parse_address
 from tests.support.echo_host import EchoHost, echo_once, reset
@@ -68,6 +68,7 @@ def test_a_name_nobody_knows_is_not_sent(host: str) -> None:
     with pytest.raises(NotSent) as caught:
         stream.connect(2.0)
     assert str(caught.value).startswith(stream.peer)
+    assert caught.value.trouble is Trouble.NAME
     assert caught.value.__context__ is None
     stream.close()
 
@@ -75,8 +76,9 @@ def test_a_name_nobody_knows_is_not_sent(host: str) -> None:
 def test_no_time_at_all_is_not_sent() -> None:
     with EchoHost() as host:
         stream = TcpStream(*host.address)
-        with pytest.raises(NotSent, match="timed out"):
+        with pytest.raises(NotSent, match="timed out") as caught:
             stream.connect(0.0)
+        assert caught.value.trouble is Trouble.NO_CONNECTION
         stream.close()
         assert host.accepted == 0
 
@@ -100,6 +102,7 @@ def test_a_reset_is_told_in_plain_words() -> None:
         with pytest.raises(NoAnswer, match="connection reset by the other side") as caught:
             stream.receive(PLENTY_S)
         assert not isinstance(caught.value, Silence)
+        assert caught.value.trouble is Trouble.RESET
         assert stream.stale()
 
 

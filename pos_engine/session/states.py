@@ -111,11 +111,9 @@ class Facts:
         return self.journal.next_number() - 1 - self.sign_on.number
 
     @property
-    def renew_in_s(self) -> float | None:
+    def renew_in_s(self) -> float:
         """Seconds until it should be renewed in a quiet moment."""
-        left_s, most = self.left_s, self.policy.exchanges_max
-        if left_s is None:
-            return None
+        left_s, most = self.left_s or 0.0, self.policy.exchanges_max
         if most is not None and self.exchanges >= most - max(1, most // 10):
             return 0.0
         return self.policy.convenient_s(self.now.wall, left_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from pos_engine import limits
 from pos_engine.dialects.base import Kind
 from pos_engine.errors import NotSignedOn
 from pos_engine.flow.checks import Order
+from pos_engine.flow.effects import Answered
 from pos_engine.flow.outcomes import Approved
 from pos_engine.flow.plan import Duty, DutyKind, plan
 from pos_engine.journal.record import State
@@ -22,6 +24,11 @@ from pos_engine.values import Amount
 from simulators.bench import Bench
 from simulators.scenario import parse
 from tests.support.exchange import PROFILE, Reply, Script, answer, approve, sale, signed_on, silence, unsent
+
+if TYPE_CHECKING:
+    from pos_engine.clock import Instant
+    from pos_engine.flow.effects import Happening
+    from pos_engine.wire.message import Message
 
 NOON = 12 * 3600
 DEMANDING = """
@@ -170,6 +177,34 @@ def test_a_sign_on_ends_with_the_hosts_day() -> None:
     session = state_of(script)
     assert (session.state, session.why.en) == (SessionState.EXPIRED, "the host's day has ended")
     assert state_of(script, Policy()).ready
+
+
+@pytest.mark.parametrize("time", [None, "1200", "12OO00", "²²0000"])
+def test_a_host_that_names_no_time_has_no_day_to_follow(time: str | None) -> None:
+    def timeless(request: Message, now: Instant) -> Happening:
+        happened = signed_on()(request, now)
+        assert isinstance(happened, Answered)
+        message = happened.message.without(12)
+        return replace(happened, message=message if time is None else message.replace({12: time}))
+
+    script = under(Policy(follows_host_day=True), timeless)
+    script.run(Order(kind=Kind.SIGN_ON))
+    script.clock.advance(24 * 3600 - 1)
+    assert state_of(script).ready
+    script.clock.advance(1)
+    assert state_of(script).why.en == "the sign-on is older than the profile allows"
+
+
+def test_a_host_that_begins_to_demand_is_asked_twice_in_one_call() -> None:
+    script = Script(signed_on(), approve(), silence)
+    script.run(sale("1.00"))
+    script.run(sale("2.00"))
+    script.replies = [answer("77"), signed_on(), answer("77"), signed_on(), answer("77")]
+    finished = script.run(sale("3.00"))
+    assert finished.blocked_by is not None
+    assert finished.blocked_by.kind is Kind.REVERSAL
+    assert finished.next_duty == Duty(DutyKind.SIGN_ON, None)
+    assert mtis(script).count("0800") == 1 + limits.SIGN_ONS_PER_CALL_MAX
 
 
 def test_a_sign_on_ends_after_so_many_exchanges_and_is_renewed_before() -> None:

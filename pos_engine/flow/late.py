@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from pos_engine.wire.message import Message
 
 IN_DOUBT: Final = frozenset({State.PENDING, State.DOUBTFUL})
-NOTE: Final = "the host approved the request, late"
 
 
 def belated(stray: Answered, journal: JournalView, profile: Profile, *, batch: str, waiting: int) -> Record | None:
@@ -66,9 +65,11 @@ def former_key(message: Message, journal: JournalView, profile: Profile, *, batc
 
 
 def with_proof(record: Record, approval: Message) -> Record:
-    """Keep a late approval on a record, which for a reversal means that only acceptance ends it."""
-    is_reversal = record.kind is Kind.REVERSAL
-    return replace(record, late=approval, approval_proven=is_reversal, notes=(*record.notes, NOTE))
+    """Keep a late approval on a record, which for a reversal means that only acceptance ends it.
+
+    Its notes stay as they were: they are part of what was shown.
+    """
+    return replace(record, late=approval, approval_proven=record.kind is Kind.REVERSAL)
 
 
 def _batch_of(message: Message, profile: Profile) -> str | None:

@@ -231,10 +231,12 @@ def test_a_late_approval_of_a_refund_in_doubt_is_kept_for_the_person_who_asks() 
     original = OriginalRef(sold.batch, sold.stan, "0101", "000000000001", None)
     script.run(Order(kind=Kind.REFUND, amount=Amount.cny("1.00"), original=original))
     refund = REVERSAL
+    shown = outcome_of(kept(script, refund), PROFILE.dialect)
     script.replies = [stray(script, refund), approve()]
     script.run(sale("1.00"))
     assert kept(script, refund).late is not None
     assert kept(script, refund).state is State.DOUBTFUL
+    assert outcome_of(kept(script, refund), PROFILE.dialect) == shown
     assert duties(script) == [DutyKind.ASK]
 
 

@@ -12,7 +12,6 @@ from pos_engine.dialects.base import REVERSAL_REASONS, Kind, OnSilence, Original
 from pos_engine.flow.checks import Order
 from pos_engine.flow.effects import MacState
 from pos_engine.flow.explain import Happened, explain
-from pos_engine.flow.late import NOTE
 from pos_engine.flow.outcomes import (
     DUTIES,
     TAKEN_OVER,
@@ -289,4 +288,4 @@ def test_a_late_approval_is_told_with_its_time() -> None:
     late = [each for each in history(script) if each.what.en.startswith("the host's approval arrived")]
     assert [(each.at, each.kind) for each in late] == [(kept(script, REVERSAL).changed.wall, Kind.REVERSAL)]
     assert late[0].at <= came.wall
-    assert kept(script, REVERSAL).notes[-1] == NOTE
+    assert kept(script, REVERSAL).late is not None

@@ -23,7 +23,7 @@ from pos_engine.flow.checks import Order, check_key
 from pos_engine.flow.drive import drive
 from pos_engine.flow.explain import Explanation, explain
 from pos_engine.flow.outcomes import Approved, Declined, InDoubt, Line, Outcome, line_of, outcome_of
-from pos_engine.flow.plan import Duty, DutyKind, expendable, left, owed, plan
+from pos_engine.flow.plan import Duty, DutyKind, expendable, owed, plan
 from pos_engine.flow.takeover import Takeover, take_over
 from pos_engine.journal.record import State
 from pos_engine.peripherals.held import HeldCard
@@ -254,7 +254,9 @@ class Terminal:
         record = journal.find_key(key)
         if record is None:
             return None
-        return outcome_of(record, self._profile.dialect, journal.acting_on(record.number))
+        return outcome_of(
+            record, self._profile.dialect, journal.acting_on(record.number), journal.last_approved(Kind.RESTORE)
+        )
 
     def explain(self, stan: str, *, batch: str | None = None) -> Explanation:
         """Explain the transaction with a STAN: what happened, why it stands so, what comes next, what to do now.
@@ -364,8 +366,9 @@ class Terminal:
         if finished.record is None:
             raise _blocked(finished.blocked_by)
         record, row = finished.record, self._profile.dialect.kinds[finished.record.kind]
-        acting = self._performer.journal.acting_on(record.number)
-        outcome = outcome_of(record, self._profile.dialect, acting)
+        journal = self._performer.journal
+        acting, restored = journal.acting_on(record.number), journal.last_approved(Kind.RESTORE)
+        outcome = outcome_of(record, self._profile.dialect, acting, restored)
         if outcome is None:
             raise NotSent(_last_note(record), trouble=record.trouble)
         if isinstance(outcome, InDoubt) and not row.financial:
@@ -390,9 +393,9 @@ def _blocked(record: Record | None) -> PosError:
         if record.state in {State.DECLINED, State.APPROVED}:
             return NotSignedOn(f"the sign-on was refused with code {record.code}; nothing else was sent")
         return NotSent(f"signing on failed, nothing else was sent: {_last_note(record)}", trouble=record.trouble)
-    if left(record) >= limits.UNRESOLVED_ATTEMPTS:
+    if record.sent >= limits.UNRESOLVED_ATTEMPTS:
         return NotSent(
-            f"the {record.kind.value} of STAN {record.stan} is unresolved after {left(record)} attempts, nothing "
+            f"the {record.kind.value} of STAN {record.stan} is unresolved after {record.sent} attempts, nothing "
             f"else was sent; a supervisor may take it over: {_last_note(record)}"
         )
     return NotSent(

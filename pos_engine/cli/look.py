@@ -34,6 +34,7 @@ _BATCH: Final = Text("batch", "批次号")
 _OWED: Final = Text("owed", "待处理")
 _NOTHING: Final = Text("nothing", "无")
 _RECENT: Final = Text("recent", "最近交易")
+_UNUSED_KEY: Final = "nothing was sent under that key"
 _TRIED: Final = Text("tried", "已尝试")
 _UNRESOLVED: Final = Text(
     "unresolved: blocks new transactions until a supervisor resolves it", "未解决: 须主管人工确认"
@@ -69,6 +70,7 @@ def status(output: Output, settings: Settings, *, key: str | None) -> Exit:
 def _under_key(output: Output, config: Config, key: str) -> Exit:
     """Tell the first outcome under a key, and where its request stands by now."""
     from pos_engine.cli.reading import reading
+    from pos_engine.dialects.base import Kind
     from pos_engine.dialects.registry import DIALECTS
     from pos_engine.flow.checks import check_key
     from pos_engine.flow.outcomes import line_of, outcome_of
@@ -76,11 +78,12 @@ def _under_key(output: Output, config: Config, key: str) -> Exit:
     check_key(key)
     with reading(config) as journal:
         record = journal.find_key(key) if journal is not None else None
-        acting = journal.acting_on(record.number) if journal is not None and record is not None else ()
-        outcome = outcome_of(record, DIALECTS[config.dialect], acting) if record is not None else None
-        if journal is None or record is None or outcome is None:
-            reason = "nothing was sent under that key"
-            raise NothingFoundError(reason)
+        if journal is None or record is None:
+            raise NothingFoundError(_UNUSED_KEY)
+        acting, restored = journal.acting_on(record.number), journal.last_approved(Kind.RESTORE)
+        outcome = outcome_of(record, DIALECTS[config.dialect], acting, restored)
+        if outcome is None:
+            raise NothingFoundError(_UNUSED_KEY)
         line = line_of(record, acting)
     if output.as_json:
         output.json({**outcome_json(outcome), "standing": standing_json(line.standing)})

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from pos_engine.dialects.base import Kind, OriginalRef
+from pos_engine.dialects.base import Kind, OnSilence, OriginalRef
 from pos_engine.errors import UsageError
 from pos_engine.journal.record import Record, State
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pos_engine.clock import Instant
+    from pos_engine.dialects.base import Dialect
     from pos_engine.flow.profile import Profile
     from pos_engine.journal.view import JournalView
     from pos_engine.session.states import Session
@@ -151,6 +152,17 @@ def has_moved(record: Record) -> bool:
     """Tell whether money moved of which the terminal heard no answer in time: a person, or the host, said so since."""
     resolution = record.resolution
     return resolution is not None and resolution.moved is not None and (resolution.moved or record.late is not None)
+
+
+def is_unknown(record: Record, restored: Record | None, dialect: Dialect) -> bool:
+    """Tell whether a backup says of a request no more than that it may have been sent, so that only a person can act.
+
+    `restored` is the newest restore of the journal.
+    """
+    if restored is None or record.number > restored.number:
+        return False
+    reversible = dialect.kinds[record.kind].on_silence is OnSilence.REVERSE
+    return reversible and (record.state is State.PENDING or record.resolution is not None)
 
 
 def is_settled(record: Record) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pos_engine.dialects.base import REVERSAL_REASONS, Kind, OnSilence
-from pos_engine.flow.outcomes import FOUND, UNRESOLVED, Line, Standing, duty_of, line_of
+from pos_engine.flow.outcomes import DUTIES, FOUND, UNRESOLVED, Line, Standing, duty_of, line_of
 from pos_engine.journal.record import State
 from pos_engine.values import Text
 
@@ -86,7 +86,7 @@ def explain(record: Record, journal: JournalView, dialect: Dialect) -> Explanati
     acting = journal.acting_on(record.number)
     line = line_of(record, acting)
     forms = [form for each in (record, *acting) for form in _told(journal.forms(each.number), dialect)]
-    duty = duty_of(record, dialect, acting)
+    duty = duty_of(record, dialect, acting, journal.last_approved(Kind.RESTORE))
     return Explanation(
         line=line,
         history=tuple(forms),
@@ -107,8 +107,7 @@ def _why(record: Record, standing: Standing, dialect: Dialect) -> Text:
 def _advice(record: Record, standing: Standing, duty: Text, dialect: Dialect) -> Text:
     if standing is Standing.DECLINED:
         return dialect.meaning(record.code or "").action
-    asks = dialect.kinds[record.kind].on_silence is OnSilence.ASK
-    if standing is Standing.IN_DOUBT and (asks or duty == UNRESOLVED):
+    if standing is Standing.IN_DOUBT and duty in {DUTIES[OnSilence.ASK], UNRESOLVED}:
         return _CALL
     return _ADVICE[standing]
 

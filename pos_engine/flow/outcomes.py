@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from pos_engine import limits
 from pos_engine.dialects.base import REVERSAL_REASONS, Kind, OnSilence, OriginalRef
-from pos_engine.flow.checks import has_moved, is_reversed, is_settled, is_voided, requested
+from pos_engine.flow.checks import has_moved, is_reversed, is_settled, is_unknown, is_voided, requested
 from pos_engine.journal.record import State
 from pos_engine.values import Text
 
@@ -191,7 +191,9 @@ DUTIES = {
 }
 
 
-def outcome_of(record: Record, dialect: Dialect, acting: Sequence[Record] = ()) -> Outcome | None:
+def outcome_of(
+    record: Record, dialect: Dialect, acting: Sequence[Record] = (), restored: Record | None = None
+) -> Outcome | None:
     """Read the outcome off a record; `None` for a record that was never sent.
 
     `acting` are the records that act on it: once its reversal was accepted, nothing is owed for a doubt any more.
@@ -210,23 +212,28 @@ def outcome_of(record: Record, dialect: Dialect, acting: Sequence[Record] = ()) 
         stan=record.stan,
         batch=record.batch,
         why=REVERSAL_REASONS.get(record.reason or "98", REVERSAL_REASONS["06"]),
-        duty=duty_of(record, dialect, acting),
+        duty=duty_of(record, dialect, acting, restored),
         amount=record.amount,
         card=record.card,
         notes=record.notes,
     )
 
 
-def duty_of(record: Record, dialect: Dialect, acting: Sequence[Record]) -> Text:
-    """Say what becomes of a doubt: what the terminal does about it, or what was done."""
+def duty_of(record: Record, dialect: Dialect, acting: Sequence[Record], restored: Record | None = None) -> Text:
+    """Say what becomes of a doubt: what the terminal does about it, or what was done.
+
+    `acting` are the records that act on it, `restored` the newest restore of the journal.
+    """
     if is_reversed(acting):
         return REVERSED
     if is_settled(record):
         return FOUND[has_moved(record)]
+    if is_unknown(record, restored, dialect):
+        return DUTIES[OnSilence.ASK]
     reversals = [each for each in (record, *acting) if each.kind is Kind.REVERSAL and each.state is State.DOUBTFUL]
     if any(each.resolution is not None for each in reversals):
         return TAKEN_OVER
-    if any(each.attempts - each.unsent >= limits.UNRESOLVED_ATTEMPTS for each in reversals):
+    if any(each.sent >= limits.UNRESOLVED_ATTEMPTS for each in reversals):
         return UNRESOLVED
     return DUTIES[dialect.kinds[record.kind].on_silence]
 

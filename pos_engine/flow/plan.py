@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pos_engine import limits
 from pos_engine.dialects.base import Kind, OnSilence
-from pos_engine.flow.checks import is_reversed
+from pos_engine.flow.checks import is_reversed, is_unknown
 from pos_engine.journal.record import Record, State
 from pos_engine.session.states import SessionState, session_of
 
@@ -63,12 +63,7 @@ class Duty:
         """Whether it failed so often that a person has to take it over."""
         if self.record is None or self.kind is not DutyKind.REPEAT or self.is_taken_over:
             return False
-        return left(self.record) >= limits.UNRESOLVED_ATTEMPTS
-
-
-def left(record: Record) -> int:
-    """Count the attempts of which something may have left the terminal."""
-    return record.attempts - record.unsent
+        return self.record.sent >= limits.UNRESOLVED_ATTEMPTS
 
 
 def plan(
@@ -114,7 +109,7 @@ def owed(journal: JournalView, profile: Profile, now: Instant) -> Iterator[Duty]
     kinds = [row.kind for row in profile.dialect.kinds.values() if row.financial]
     restored = journal.last_approved(Kind.RESTORE)
     for record in journal.open_records(kinds):
-        if restored is not None and record.number < restored.number and _is_unknown(record, profile):
+        if is_unknown(record, restored, profile.dialect):
             # What became of it, and who was told, went with the files that the backup replaced.
             if record.resolution is None:
                 yield Duty(DutyKind.ASK, record)
@@ -122,12 +117,6 @@ def owed(journal: JournalView, profile: Profile, now: Instant) -> Iterator[Duty]
         duty = _duty_of(record, journal.acting_on(record.number), profile, now)
         if duty is not None:
             yield duty
-
-
-def _is_unknown(record: Record, profile: Profile) -> bool:
-    """Tell whether a backup says of a request no more than that it may have been sent."""
-    reversible = profile.dialect.kinds[record.kind].on_silence is OnSilence.REVERSE
-    return reversible and (record.state is State.PENDING or record.resolution is not None)
 
 
 def _duty_of(record: Record, acting: Sequence[Record], profile: Profile, now: Instant) -> Duty | None:

@@ -15,7 +15,7 @@ from pos_engine import limits
 from pos_engine.errors import UsageError
 from pos_engine.flow.drive import Drive, Finished, authorised
 from pos_engine.flow.effects import Save
-from pos_engine.flow.plan import Duty, DutyKind, left, owed, plan
+from pos_engine.flow.plan import Duty, DutyKind, owed, plan
 from pos_engine.flow.states import Cue
 from pos_engine.flow.step import Evidence, step
 from pos_engine.journal.record import Resolution, State
@@ -103,7 +103,7 @@ def _check_duty(word: Takeover, duty: Duty, record: Record) -> None:
         reason = f"STAN {word.stan} was taken over before"
         raise UsageError(reason)
     if not duty.is_unresolved:
-        attempts = left(record) if duty.kind is DutyKind.REPEAT else 0
+        attempts = record.sent if duty.kind is DutyKind.REPEAT else 0
         reason = f"the terminal still works on it by itself: {attempts} of {limits.UNRESOLVED_ATTEMPTS} attempts"
         raise UsageError(reason)
 

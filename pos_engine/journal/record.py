@@ -112,6 +112,11 @@ class Record:
         return self.original if accepted else None
 
     @property
+    def sent(self) -> int:
+        """How many attempts there were of which something may have left the terminal."""
+        return self.attempts - self.unsent
+
+    @property
     def day(self) -> str:
         """The day it was begun, by the terminal's wall clock: ISO 8601."""
         return self.opened.wall.date().isoformat()

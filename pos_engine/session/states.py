@@ -220,14 +220,14 @@ def _lock_s(facts: Facts) -> float:
     if not _is_demanded(facts):
         return 0.0
     age_s = facts.age_s
-    futile = _futile(facts.journal, facts.sign_on)
+    futile = _futile(facts.journal)
     if age_s is None or futile < limits.FUTILE_SIGN_ONS_MAX:
         return 0.0
     wait_s = min(limits.BACKOFF_FIRST_S * 2.0 ** (futile - limits.FUTILE_SIGN_ONS_MAX), limits.BACKOFF_MAX_S)
     return max(0.0, wait_s - age_s)
 
 
-def _futile(journal: JournalView, sign_on: Record) -> int:
+def _futile(journal: JournalView) -> int:
     """Count the sign-ons in a row, the newest included, under which nothing was answered but another demand."""
     count, useful = 0, False
     for each in journal.recent(limits.SESSION_RECORDS_MAX):
@@ -235,8 +235,8 @@ def _futile(journal: JournalView, sign_on: Record) -> int:
             if useful:
                 return count
             count += 1
-        elif each.number < sign_on.number or not each.demands_sign_on:
-            useful = useful or (each.state in {State.APPROVED, State.DECLINED} and not each.demands_sign_on)
+        elif each.state in {State.APPROVED, State.DECLINED} and not each.demands_sign_on:
+            useful = True
     return count
 
 

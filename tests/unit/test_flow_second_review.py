@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pos_engine import limits
-from pos_engine.dialects.base import Kind, OriginalRef
+from pos_engine.dialects.base import Kind, OnSilence, OriginalRef
 from pos_engine.errors import UsageError
 from pos_engine.flow.checks import Order
-from pos_engine.flow.outcomes import Approved, InDoubt, Standing, line_of
+from pos_engine.flow.explain import explain
+from pos_engine.flow.outcomes import DUTIES, Approved, InDoubt, Standing, line_of
 from pos_engine.flow.plan import DutyKind, owed, plan
 from pos_engine.flow.takeover import Takeover, take_over
 from pos_engine.journal.record import Record, State
@@ -103,6 +104,9 @@ def test_what_was_open_when_a_backup_was_made_is_never_reversed_by_itself() -> N
     script = restored(State.PENDING)
     (duty,) = owing(script)
     assert duty.kind is DutyKind.ASK
+    told = explain(kept(script, SALE), script.journal, PROFILE.dialect)
+    assert told.next == DUTIES[OnSilence.ASK]
+    assert told.advice.en.startswith("call the acquirer")
     script.replies = [signed_on(), approve()]
     script.run(sale("1.00"))
     assert mtis(script) == ["0800", "0200"]

@@ -2,8 +2,9 @@
 # The first run makes .venv and installs what that target needs; the stamps make the next one quick.
 
 PYTHON ?= python3
-# Two workers or more: the suite is many small tests and some that wait for a socket.
-PYTEST_ARGS ?= -n auto
+# Two workers or more: the suite is many small tests and some that wait for a socket. Who has done his share takes some
+# of another's, because the slow ones stand together.
+PYTEST_ARGS ?= -n auto --dist worksteal
 BIN := .venv/bin
 
 # Names and versions only; where pip finds them is the machine's own configuration.

@@ -1,14 +1,15 @@
 """Terminals that sell once each, forked from one process that has imported everything: `python forking_terminal.py`.
 
-Each line of input, CONFIG AMOUNT SHOWN GATE, makes one. It waits at GATE, a named pipe, so that a tracer can attach
-before the first system call of its life, then sells, and writes what it showed to the file SHOWN. The parent prints the
-child's process id, and when it has ended, how: its exit code, or minus the signal.
+Each line of input, CONFIG AMOUNT SHOWN, makes one. It stops itself, so that a tracer can attach before the first system
+call of its life; continued, it sells, and writes what it showed to the file SHOWN. The parent prints the child's
+process id once it has stopped, and when it has ended, how: its exit code, or minus the signal.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Literal
 
@@ -45,10 +46,11 @@ class Shown:
         """Ignore messages."""
 
 
-def live(config: str, amount: str, shown: str, gate: str) -> int:
+def live(config: str, amount: str, shown: str) -> int:
     """Sell once and do what is owed; returns the exit code."""
     trace = Shown(shown)
-    os.close(os.open(gate, os.O_RDONLY))
+    # No system call is under way while it is stopped: one that attaching interrupted would come, and count, twice.
+    os.kill(os.getpid(), signal.SIGSTOP)
     try:
         with Terminal.open(config, trace=trace) as terminal:
             # On a busy machine the time to answer may be over before there is a connection.
@@ -67,6 +69,7 @@ def main() -> None:
         child = os.fork()
         if child == 0:
             os._exit(live(*line.split()))
+        os.waitpid(child, os.WUNTRACED)
         sys.stdout.write(f"{child}\n")
         sys.stdout.flush()
         _, status = os.waitpid(child, 0)

@@ -1,15 +1,22 @@
-"""The parent's side of `tests/anomaly/forking_terminal.py`: one terminal's life, with strace attached to it."""
+"""The parent's side of `tests/anomaly/forking_terminal.py`: one terminal's life, with strace attached to it.
+
+Nothing here waits for ever: whoever is stuck is killed, and the test that wanted it fails.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from tests.support.shop import Shop
@@ -17,6 +24,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "tests/anomaly/forking_terminal.py"
 INJECTED = "(INJECTED)"
+LIFE_MAX_S = 60
+"""A life takes a fraction of a second; one that takes so long is stuck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +76,24 @@ class Forked:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.process.communicate()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.communicate(timeout=LIFE_MAX_S)
+        self.process.kill()
+        self.process.wait()
 
     def live(self, shop: Shop, amount: str, inject: str, *, trace: str) -> Life:
         """Let one terminal sell, under what strace is to inject; `trace` names the calls that are wanted."""
-        gate, shown, log = (shop.folder / name for name in ("gate", "shown", "calls"))
-        for each in (gate, shown, log):
+        shown, log = (shop.folder / name for name in ("shown", "calls"))
+        for each in (shown, log):
             each.unlink(missing_ok=True)
-        os.mkfifo(gate)
-        pid = self._ask(f"{shop.path} {amount} {shown} {gate}\n")
-        # The gate stays open: what attaches may interrupt the child at it, and then it comes a second time.
-        with self._traced(pid, inject, trace, log) as tracer, gate.open("wb"):
-            ended = self._ask("")
-            tracer.wait()
+        pid = self._ask(f"{shop.path} {amount} {shown}\n")
+        with _killed_when_late(pid) as struggle:
+            tracer = self._traced(pid, inject, trace, log)
+            struggle.append(tracer.pid)
+            with tracer:
+                os.kill(pid, signal.SIGCONT)
+                ended = self._ask("")
+                tracer.wait()
         calls = log.read_text().splitlines()
         return Life(ended, shown.read_text().splitlines(), calls)
 
@@ -90,12 +104,36 @@ class Forked:
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
 
-    @staticmethod
-    def _traced(pid: int, inject: str, trace: str, log: Path) -> subprocess.Popen[str]:
-        """Attach strace, and wait until it is attached."""
+    def _traced(self, pid: int, inject: str, trace: str, log: Path) -> subprocess.Popen[str]:
+        """Attach strace, and wait until it is attached; where it cannot be, the child ends."""
         command = ["strace", "-y", "-p", str(pid), "-o", str(log), "-e", f"trace={trace}", "-e", f"inject={inject}"]
         tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         assert tracer.stderr is not None
         line = tracer.stderr.readline()
+        if "attached" not in line:
+            os.kill(pid, signal.SIGKILL)
+            self._ask("")
+            tracer.kill()
+            tracer.communicate()
         assert "attached" in line, line
         return tracer
+
+
+@contextmanager
+def _killed_when_late(pid: int) -> Iterator[list[int]]:
+    """Kill a process, and those that are added, when this takes too long; that is a failure."""
+    struggling, late = [pid], threading.Event()
+
+    def kill() -> None:
+        late.set()
+        for each in struggling:
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
+
+    watch = threading.Timer(LIFE_MAX_S, kill)
+    watch.start()
+    try:
+        yield struggling
+    finally:
+        watch.cancel()
+    assert not late.is_set(), f"stuck for {LIFE_MAX_S} s"

@@ -27,6 +27,8 @@ UNKNOWN_RRN: Final = "000000000000"
 """What a terminal sends that does not know the original's RRN."""
 
 KEY_CHARACTERS_MAX: Final = 64
+REPEAT_PREFIX: Final = "repeat of "
+"""How the keys begin under which refused requests are repeated."""
 UNSETTLED: Final = frozenset({State.PENDING, State.DOUBTFUL, State.APPROVED})
 """States that count against a limit: what may have been charged is taken for charged."""
 
@@ -47,6 +49,10 @@ class Order:
     """What the till says is due; an order for another amount is refused."""
     report: str = ""
     """For a status upload: what it tells."""
+    note: str = ""
+    """What the journal is to say of it, where the terminal orders something by itself or once more."""
+    is_repeat: bool = False
+    """Whether it repeats a refused request, under a key of the terminal's own making."""
 
 
 def check_form(order: Order, profile: Profile) -> None:
@@ -83,15 +89,35 @@ def check_key(key: str) -> None:
     if not (0 < len(key) <= KEY_CHARACTERS_MAX and key.isprintable()):
         reason = f"an idempotency key has 1 to {KEY_CHARACTERS_MAX} printable characters"
         raise UsageError(reason)
+    if key.startswith(REPEAT_PREFIX):
+        reason = "an idempotency key begins another way: these are kept for repeats of what was refused"
+        raise UsageError(reason)
+
+
+def repeat_key(refused: Record) -> str:
+    """Return the idempotency key under which a refused request is repeated."""
+    return f"{REPEAT_PREFIX}{refused.batch} {refused.stan}"
+
+
+def repeat_of(record: Record, journal: JournalView) -> Record | None:
+    """Find the repeat of a refused request; one of which nothing left counts as never made."""
+    repeat = journal.find_key(repeat_key(record))
+    return None if repeat is None or repeat.state is State.UNSENT else repeat
+
+
+def latest(record: Record, journal: JournalView) -> Record:
+    """Follow a request through its repeats to the last one."""
+    repeat = repeat_of(record, journal)
+    return record if repeat is None else latest(repeat, journal)
 
 
 def check_repeat(order: Order, journal: JournalView) -> Record | None:
-    """Find the first request under the order's key; `UsageError` when it was of another kind, amount or original.
+    """Find the request under the order's key, or its last repeat; `UsageError` when it was another kind, or for more.
 
     This comes before anything else, so that a till hears what became of it although the line is dead. A request of
     which nothing left counts as never made: starting again is safe.
     """
-    if order.key is not None:
+    if order.key is not None and not order.is_repeat:
         check_key(order.key)
     first = journal.find_key(order.key) if order.key is not None else None
     if first is None or first.state is State.UNSENT:
@@ -100,7 +126,7 @@ def check_repeat(order: Order, journal: JournalView) -> Record | None:
     if first.kind is not order.kind or other_amount or not _acts_on(first, order.original):
         reason = f"the key was used before, for another {first.kind.value} or amount"
         raise UsageError(reason)
-    return first
+    return latest(first, journal)
 
 
 def _acts_on(request: Record, original: OriginalRef | None) -> bool:

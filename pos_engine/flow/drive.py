@@ -38,6 +38,7 @@ from pos_engine.flow.effects import (
 )
 from pos_engine.flow.late import belated, former_key, with_proof
 from pos_engine.flow.plan import Duty, DutyKind, plan
+from pos_engine.flow.refused import goes_by_itself, may_be_repeated, repeat_order
 from pos_engine.flow.responses import classify
 from pos_engine.flow.states import Cue
 from pos_engine.flow.step import Evidence, step
@@ -114,8 +115,22 @@ def _carry_out(
     order = check_history(order, journal, session, profile, now)
     if order.original is not None:
         now = yield from authorised(order.kind, order.amount, order.original.stan)
-    record, now = yield from _ordered(order, journal, profile, now)
+    presented, now = yield from _presented(order, journal, profile, now)
+    record, now = yield from _begun(order, presented, journal, profile, now)
+    if profile.repeats_refused and goes_by_itself(presented) and may_be_repeated(record, journal, profile.dialect):
+        record, now = yield from _repeated(record, presented, journal, profile, now)
     return record, None, now
+
+
+def _repeated(
+    refused: Record, presented: Presented | None, journal: JournalView, profile: Profile, now: Instant
+) -> Generator[Effect, Happening, tuple[Record, Instant]]:
+    """Sign on, and send once more what was refused until then, with the card that was read; once, and nobody waits."""
+    signed_on = yield from _signed_on(journal, profile, now)
+    if not session_of(journal, signed_on.now, profile.session).ready:
+        return refused, signed_on.now
+    order = repeat_order(refused, journal, profile.dialect)
+    return (yield from _begun(order, presented, journal, profile, signed_on.now))
 
 
 def authorised(kind: Kind, amount: Amount | None, stan: str) -> Generator[Effect, Happening, Instant]:
@@ -208,14 +223,29 @@ def _fulfil(
 def _ordered(
     order: Order, journal: JournalView, profile: Profile, now: Instant
 ) -> Generator[Effect, Happening, tuple[Record, Instant]]:
+    presented, now = yield from _presented(order, journal, profile, now)
+    return (yield from _begun(order, presented, journal, profile, now))
+
+
+def _presented(
+    order: Order, journal: JournalView, profile: Profile, now: Instant
+) -> Generator[Effect, Happening, tuple[Presented | None, Instant]]:
+    """Have a card presented, where the order is about one."""
+    if not profile.dialect.kinds[order.kind].takes_card:
+        return None, now
     session = session_of(journal, now, profile.session)
-    presented = None
-    if profile.dialect.kinds[order.kind].takes_card:
-        happened = yield Ask(TakeCard(order.amount, session.key(KeyUsage.PIN)))
-        if not isinstance(happened, Presented):
-            raise _unexpected(happened)
-        presented, now = happened, happened.now
-        check_card(order, presented.card, journal, profile, now)
+    happened = yield Ask(TakeCard(order.amount, session.key(KeyUsage.PIN)))
+    if not isinstance(happened, Presented):
+        raise _unexpected(happened)
+    check_card(order, happened.card, journal, profile, happened.now)
+    return happened, happened.now
+
+
+def _begun(
+    order: Order, presented: Presented | None, journal: JournalView, profile: Profile, now: Instant
+) -> Generator[Effect, Happening, tuple[Record, Instant]]:
+    """Draft an order's request and run its exchange."""
+    session = session_of(journal, now, profile.session)
     record = requests.draft(order, journal, profile, now, session=session, presented=presented)
     return (yield from _exchange(record, Cue.START, journal, profile, now))
 

@@ -43,3 +43,5 @@ class Profile:
     """Whether a decline without a MAC counts; else it is reversed with reason 98."""
     accepts_unsigned_reversals: bool = True
     """Whether an answer without a MAC may end a reversal; else it is sent again until one with a MAC does."""
+    repeats_refused: bool = False
+    """Whether a request without PIN and chip that the host refused until a sign-on is repeated without asking."""

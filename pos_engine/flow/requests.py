@@ -72,6 +72,7 @@ def draft(
         card=card.pan.masked if card is not None else None,
         original=original.number if original is not None else None,
         key=order.key,
+        notes=(order.note,) if order.note else (),
     )
 
 

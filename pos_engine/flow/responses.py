@@ -114,12 +114,13 @@ def _of_approval(record: Record, answer: Answered, row: KindRow, dialect: Dialec
     lacking = row.answered_with - set(answer.message)
     if lacking:
         return Cue.UNWANTED, f"an approval without fields {_listed(lacking)}"
-    if answer.message[39] == PARTIAL_APPROVAL and not _allows_partial(record.request, dialect):
+    if answer.message[39] == PARTIAL_APPROVAL and not allows_partial(record.request, dialect):
         return Cue.UNWANTED, "a partial approval that was not asked for"
     return (Cue.KEYS_OFFERED if record.kind is Kind.SIGN_ON else Cue.APPROVAL), ""
 
 
-def _allows_partial(request: Message, dialect: Dialect) -> bool:
+def allows_partial(request: Message, dialect: Dialect) -> bool:
+    """Tell whether a request said that the terminal can do with less."""
     layout = dialect.layouts.get(60)
     return layout is not None and layout.get(request.get(60, ""), "60.6") == "1"
 

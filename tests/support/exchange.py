@@ -125,7 +125,7 @@ class Script:
                 assert self._request is not None
                 return self.replies.pop(0)(self._request, now)
             case Ask(TakeCard()):
-                return Presented(now, self.card)
+                return self.card_of()
             case Ask(CheckKeys()):
                 return KeysChecked(
                     now, self.keys_good, "" if self.keys_good else "the check value of the MAC key does not match"
@@ -135,6 +135,10 @@ class Script:
             case Emit():
                 pass
         return Done(now)
+
+    def card_of(self) -> Presented:
+        """Present the card; without a PIN."""
+        return Presented(self.clock.now(), self.card)
 
     @property
     def sent(self) -> list[Message]:

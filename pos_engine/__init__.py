@@ -32,7 +32,9 @@ if TYPE_CHECKING:
         UsageError,
     )
     from pos_engine.flow.outcomes import Approved, Declined, InDoubt, Outcome
+    from pos_engine.merchant.till import Till, TillFace
     from pos_engine.peripherals.base import CardReader, PinPad
+    from pos_engine.session.contingency import Contingency
     from pos_engine.terminal import Status, Terminal, Tick
     from pos_engine.trace import Trace
     from pos_engine.values import CNY, Amount, Card, Currency, Pan, PinBlock, Text
@@ -56,7 +58,9 @@ _HOMES: Final[Mapping[str, tuple[str, ...]]] = {
         "UsageError",
     ),
     "pos_engine.flow.outcomes": ("Approved", "Declined", "InDoubt", "Outcome"),
+    "pos_engine.merchant.till": ("Till", "TillFace"),
     "pos_engine.peripherals.base": ("CardReader", "PinPad"),
+    "pos_engine.session.contingency": ("Contingency",),
     "pos_engine.terminal": ("Status", "Terminal", "Tick"),
     "pos_engine.trace": ("Trace",),
     "pos_engine.values": ("CNY", "Amount", "Card", "Currency", "Pan", "PinBlock", "Text"),
@@ -72,6 +76,7 @@ __all__ = [
     "Clock",
     "Config",
     "ConfigError",
+    "Contingency",
     "Currency",
     "Declined",
     "InDoubt",
@@ -96,6 +101,8 @@ __all__ = [
     "Terminal",
     "Text",
     "Tick",
+    "Till",
+    "TillFace",
     "Trace",
     "UsageError",
     "load",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pos_engine.dialects.registry import DIALECTS
-from pos_engine.errors import ConfigError, PosError
+from pos_engine import limits
+from pos_engine.crypto.pinblock import FORMATS
+from pos_engine.dialects.registry import dialect_of
+from pos_engine.errors import ConfigError, PosError, UsageError
 from pos_engine.flow.profile import Profile, SaleLimits
 from pos_engine.framing.length import FRAMINGS, LengthFramer
 from pos_engine.framing.tpdu import Tpdu
@@ -14,7 +16,8 @@ from pos_engine.journal.store import SqliteJournal
 from pos_engine.keystore.software import SoftwareKeyStore
 from pos_engine.keystore.wrapping import wrapping_key
 from pos_engine.link import Link
-from pos_engine.performer import Performer
+from pos_engine.performer import Performer, Road
+from pos_engine.session.contingency import Act, Contingency
 from pos_engine.session.policy import BusyHours, Policy
 from pos_engine.system import SystemClock, entropy
 from pos_engine.trace import NoTrace
@@ -55,13 +58,15 @@ def assemble(
     `stream` makes a new connection each time it is called. Raises `ConfigError`, `KeyFault`, `JournalFault`; then
     nothing stays open.
     """
-    dialect = DIALECTS[config.dialect]
+    dialect = dialect_of(config.dialect, config.key_scheme)
     profile = _profile(config, dialect)
     clock = clock or SystemClock()
     keystore = keystore or _keystore(config)
     try:
+        _check_algorithm(config, keystore)
         # The journal comes last: it holds a lock, which nothing that fails later may leave behind.
-        link, tpdu = _link(config, clock, stream), _tpdu(config, dialect)
+        road = _roads(config, clock, stream)
+        link, tpdu = _link(config, clock, road(None)), _tpdu(config, dialect)
         reader, pin_pad = reader or _reader(config), pin_pad or _pin_pad(config, keystore)
         journal = journal or _journal(config, keystore, read_only=read_only)
     except PosError:
@@ -79,6 +84,7 @@ def assemble(
         tpdu=tpdu,
         header=config.header or dialect.header_default or None,
         trace=trace or NoTrace(),
+        road=road,
     )
     return profile, performer
 
@@ -107,7 +113,7 @@ def restore_journal(config: Config, backup: Path | None, *, after_stan: str | No
         return restore(
             backup,
             config.journal,
-            spec=DIALECTS[config.dialect].spec,
+            spec=dialect_of(config.dialect, config.key_scheme).spec,
             identity=Identity(config.terminal_id, config.merchant_id),
             storage_key=keystore.storage_key(),
             entropy=entropy,
@@ -126,6 +132,7 @@ def rehearse(config: Config) -> tuple[tuple[str, str], ...]:
     """
     keystore = _keystore(config)
     try:
+        _check_algorithm(config, keystore)
         _reader(config)
         _pin_pad(config, keystore)
         return keystore.describe()
@@ -137,10 +144,22 @@ def _keystore(config: Config) -> SoftwareKeyStore:
     return SoftwareKeyStore.open(config.keystore, wrapping_key(config.wrapping_key))
 
 
+def _check_algorithm(config: Config, keystore: KeyStore) -> None:
+    """Refuse a master key for another cipher than the acquirer's key scheme has."""
+    scheme = dialect_of(config.dialect, config.key_scheme).scheme
+    if scheme is not None and keystore.algorithm is not scheme.algorithm:
+        place = config.origins.get("acquirer.key_scheme", "configuration")
+        reason = (
+            f"{place}: acquirer.key_scheme: {scheme.name} takes a master key for {scheme.algorithm.value}, "
+            f"and the keystore's is for {keystore.algorithm.value}"
+        )
+        raise ConfigError(reason)
+
+
 def _journal(config: Config, keystore: KeyStore, *, read_only: bool) -> SqliteJournal:
     return SqliteJournal.open(
         config.journal,
-        spec=DIALECTS[config.dialect].spec,
+        spec=dialect_of(config.dialect, config.key_scheme).spec,
         identity=Identity(config.terminal_id, config.merchant_id),
         storage_key=keystore.storage_key(),
         entropy=entropy,
@@ -171,6 +190,8 @@ def _profile(config: Config, dialect: Dialect) -> Profile:
         ),
         accepts_unsigned_declines=config.unsigned_decline == "accept",
         accepts_unsigned_reversals=config.unsigned_reversal == "accept",
+        repeats_refused=config.repeat_refused == "automatic",
+        contingency=_contingency(config),
     )
 
 
@@ -179,21 +200,50 @@ def _busy(text: str | None) -> tuple[BusyHours, ...]:
     return tuple(part for part in parts if part is not None)
 
 
+def _contingency(config: Config) -> Contingency:
+    found = Contingency.parse(config.contingency or Act.REFUSE.value)
+    where = config.origins.get("session.contingency", "configuration")
+    if found is None:
+        most = f"{limits.CONTINGENCY_STEPS_MAX} steps, each of 1 to {limits.CONTINGENCY_STEP_MAX_S:g} seconds"
+        reason = f"{where}: session.contingency: at most {most}"
+        raise ConfigError(reason)
+    for step in found.steps:
+        if step.act is Act.ROUTE and not _is_address(step.address):
+            reason = f"{where}: session.contingency: a route is written tcp://host:port, the port 1 to 65535"
+            raise ConfigError(reason)
+    return found
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parse_address(text)
+    except UsageError:
+        return False
+    return True
+
+
 def _minor(amount: str | None) -> int | None:
     return Amount.parse(amount).minor if amount is not None else None
 
 
-def _link(config: Config, clock: Clock, stream: Callable[[], Stream] | None) -> Link:
-    address = parse_address(config.address)
+def _roads(config: Config, clock: Clock, stream: Callable[[], Stream] | None) -> Road:
+    """Make what leads to an address of the host, or to the configured one; `stream` is instead of the latter."""
 
-    def monotonic() -> float:
-        return clock.now().elapsed_s
+    def road(address: str | None) -> Callable[[], Stream]:
+        if address is None and stream is not None:
+            return stream
+        found = parse_address(address or config.address)
+        return lambda: TcpStream(found.host, found.port, monotonic=lambda: clock.now().elapsed_s)
 
+    return road
+
+
+def _link(config: Config, clock: Clock, stream: Callable[[], Stream]) -> Link:
     framing = FRAMINGS[config.framing]
     return Link(
-        stream or (lambda: TcpStream(address.host, address.port, monotonic=monotonic)),
+        stream,
         lambda: LengthFramer(framing),
-        monotonic=monotonic,
+        monotonic=lambda: clock.now().elapsed_s,
         connect_timeout_s=config.connect_timeout_s,
     )
 
@@ -214,13 +264,15 @@ def _reader(config: Config) -> CardReader:
 
 
 def _pin_pad(config: Config, keystore: KeyStore) -> PinPad:
+    scheme = dialect_of(config.dialect, config.key_scheme).scheme
+    form = FORMATS[scheme.pin_format if scheme is not None else "iso-0"]
     if config.pin_pad == "console":
         from pos_engine.peripherals.console import ConsolePinPad  # noqa: PLC0415 - only where a keyboard is
 
-        return ConsolePinPad(keystore)
+        return ConsolePinPad(keystore, form)
     from pos_engine.peripherals.simulated import SimulatedPinPad  # noqa: PLC0415 - only where nobody enters a PIN
 
-    return SimulatedPinPad(keystore, _simulated_card(config).pin if config.pin_pad == "simulated" else None)
+    return SimulatedPinPad(keystore, _simulated_card(config).pin if config.pin_pad == "simulated" else None, form)
 
 
 def _simulated_card(config: Config) -> SimulatedCard:

@@ -118,6 +118,7 @@ class Trouble(enum.Enum):
     BAD_MAC = "the answer's MAC is missing or wrong"
     KEY = "a working key does not open under the master key"
     CHECK_VALUE = "a received key does not agree with its check value"
+    PUBLIC_KEY = "a certification authority's key does not agree with its check value"
     UNBUILDABLE = "the terminal could not build the message"
     INTERRUPTED = "the terminal went down in the middle"
 

@@ -31,6 +31,10 @@ SIGN_ON_LEAD_S: Final = 30 * 60.0
 FUTILE_SIGN_ONS_MAX: Final = 3
 """After so many sign-ons in a row that the host answered with another demand, the next one waits."""
 
+CONTINGENCY_STEPS_MAX: Final = 8
+CONTINGENCY_STEP_MAX_S: Final = 600.0
+"""What a customer may be asked to wait for at one step of a contingency plan, and a cashier to sit through."""
+
 SESSION_RECORDS_MAX: Final = 48
 """How far back futile sign-ons are looked for: by then the wait between two attempts has long reached its longest."""
 
@@ -52,6 +56,9 @@ WAIT_MIN_S: Final = 0.001
 UNRESOLVED_ATTEMPTS: Final = 3
 """A reversal that the host did not accept so often is for a person to look at; three is usual among UnionPay terminals.
 It blocks what is new until then, and is tried on afterwards."""
+
+DOWNLOAD_AGAIN_S: Final = 6 * 3600.0
+"""A host that demands a download which has just ended is left alone so long: some never take the demand back."""
 
 NOTES_MAX: Final = 16
 """Remarks kept on one record. A peer that floods us with foreign answers must not grow the journal."""

@@ -96,6 +96,11 @@ class Link:
                 self._await_bytes(deadline)
         return self._arrived.popleft()
 
+    def use(self, stream: Callable[[], Stream]) -> None:
+        """Take another road from now on: what is connected is closed, and `stream` makes the next connection."""
+        self.close()
+        self._new_stream = stream
+
     def leftovers(self) -> tuple[bytes, ...]:
         """Hand out, once, the frames that no request was waiting for: late, repeated or unasked."""
         frames = tuple(self._leftovers)

@@ -7,12 +7,13 @@ cannot be written.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pos_engine.crypto.mac import equal
-from pos_engine.dialects.base import Dialect, Packet, pack, unpack
+from pos_engine.dialects.base import Dialect, Kind, Packet, pack, unpack
 from pos_engine.errors import (
     FrameError,
     KeyFault,
@@ -30,6 +31,8 @@ from pos_engine.flow.effects import (
     CheckKeys,
     Done,
     Emit,
+    Enciphered,
+    EncipherTrack,
     KeysChecked,
     Listen,
     MacState,
@@ -45,10 +48,9 @@ from pos_engine.flow.effects import (
 )
 from pos_engine.journal.record import State
 from pos_engine.trace import NoTrace, Trace
+from pos_engine.values import EncipheredTrack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pos_engine.clock import Clock
     from pos_engine.crypto.keys import WrappedKey
     from pos_engine.flow.drive import Drive, Finished
@@ -58,6 +60,13 @@ if TYPE_CHECKING:
     from pos_engine.keystore.base import KeyStore
     from pos_engine.link import Link
     from pos_engine.peripherals.base import CardReader, PinPad, Supervisor
+    from pos_engine.transport.base import Stream
+
+Road = Callable[[str | None], Callable[[], "Stream"]]
+"""From an address of the host, or `None` for the configured one, to what makes a connection there."""
+
+ENDS_KEYS: Final = frozenset({Kind.SIGN_ON, Kind.SIGN_OFF})
+"""Requests with whose approval the working keys change or end."""
 
 Received = Answered | Silent | NothingSent | Unreadable
 """What becomes of a request that was to be sent."""
@@ -78,6 +87,8 @@ class Performer:
     header: str | None
     supervisor: Supervisor | None = None
     trace: Trace = field(default_factory=NoTrace)
+    road: Road | None = None
+    """Where else the host can be reached; without it, nowhere else."""
 
     def run(self, drive: Drive) -> Finished:
         """Perform a drive to its end and return how it ended."""
@@ -99,6 +110,9 @@ class Performer:
         match effect:
             case Save(record):
                 self.journal.save(record)
+                if record.kind in ENDS_KEYS and record.state is State.APPROVED:
+                    # Only now are the old keys of no more use; a sign-off leaves none in force.
+                    self.keystore.retire(record.keys)
             case Send():
                 return self._send(effect)
             case Listen():
@@ -121,6 +135,8 @@ class Performer:
                 return Authorised(self.clock.now(), granted)
             case VerifyMac():
                 return self._verify_again(question)
+            case EncipherTrack(track, key):
+                return Enciphered(self.clock.now(), EncipheredTrack(self.keystore.track(key, track.reveal())))
             case CheckKeys(keys):
                 return self._check_keys(keys)
 
@@ -195,10 +211,12 @@ class Performer:
         return equal(bytes.fromhex(packet.message.get(rule.field, "")), compute(packet.mac_input()))
 
     def _verify_again(self, question: VerifyMac) -> Verified:
-        """Verify under an earlier key; one that does not open any more proves nothing."""
-        good = False
-        with suppress(KeyFault):
-            good = self._verifies(question.packet, question.key)
+        """Verify under an earlier key, for this once; one that does not open any more proves nothing."""
+        rule, packet, good = self.dialect.mac, question.packet, False
+        if rule is not None:
+            with suppress(KeyFault):
+                code = self.keystore.mac_once(question.key, rule.algorithm, packet.mac_input())
+                good = equal(bytes.fromhex(packet.message.get(rule.field, "")), code)
         return Verified(self.clock.now(), good)
 
     def _take_card(self, question: TakeCard) -> Presented:

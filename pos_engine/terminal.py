@@ -2,9 +2,10 @@
 
 No threads, no timers, nothing behind the caller's back: `tick` does what is due and says when to call again. A call
 waits at most the answer timeout for each exchange it makes, and with an order it makes at most seven (a reversal
-thrice, one that was taken over, two sign-ons, the order itself), besides the time a cardholder takes. A decline is a
-returned value. An error means that nothing was sent for this call, or that no money was at stake; after a
-`JournalFault` or an interrupt the request may have left, and the next start takes it up as in doubt.
+thrice, one that was taken over, two sign-ons, the order itself; `download` one for each page), besides the time a
+cardholder takes. A decline is a returned value. An error means that nothing was sent for this call, or that no money
+was at stake; after a `JournalFault` or an interrupt the request may have left, and the next start takes it up as in
+doubt.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from pos_engine import limits
 from pos_engine.assembly import assemble
 from pos_engine.config import Config, load
 from pos_engine.crypto.keys import show
-from pos_engine.dialects.base import Kind, Verdict
-from pos_engine.errors import JournalFault, KeyFault, NoAnswer, NotSent, NotSignedOn, PosError, UsageError
-from pos_engine.flow.checks import Order, check_key
+from pos_engine.dialects.base import NO_REQUESTS, Kind, Verdict
+from pos_engine.errors import JournalFault, KeyFault, NoAnswer, NotSent, NotSignedOn, PosError, Trouble, UsageError
+from pos_engine.flow import downloads
+from pos_engine.flow.checks import Order, check_key, latest
 from pos_engine.flow.drive import drive
 from pos_engine.flow.explain import Explanation, explain
+from pos_engine.flow.note import put_on_record
 from pos_engine.flow.outcomes import Approved, Declined, InDoubt, Line, Outcome, line_of, outcome_of
 from pos_engine.flow.plan import Duty, DutyKind, expendable, owed, plan
+from pos_engine.flow.refused import repeat_order
 from pos_engine.flow.takeover import Takeover, take_over
 from pos_engine.journal.record import State
 from pos_engine.peripherals.held import HeldCard
@@ -39,11 +43,13 @@ if TYPE_CHECKING:
 
     from pos_engine.clock import Clock
     from pos_engine.dialects.base import OriginalRef
+    from pos_engine.flow.downloads import OwedDownload, TerminalData
     from pos_engine.flow.drive import Drive, Finished
     from pos_engine.flow.profile import Profile
     from pos_engine.journal.record import Record
     from pos_engine.performer import Performer
     from pos_engine.peripherals.base import CardReader, PinPad, Supervisor
+    from pos_engine.session.contingency import Contingency, Deed, Step
     from pos_engine.session.diagnosis import Diagnosis
     from pos_engine.session.history import History
     from pos_engine.session.states import Session, SessionState
@@ -56,6 +62,7 @@ DUTY_NAMES: Final = {
     DutyKind.REVERSE: Text("reverse", "冲正"),
     DutyKind.REPEAT: Text("repeat until accepted", "重发直至受理"),
     DutyKind.ASK: Text("ask the acquirer what became of it", "向收单机构查询"),
+    DutyKind.DOWNLOAD: Text("fetch what the host gives its terminals", "下载终端数据"),
 }
 
 
@@ -111,6 +118,8 @@ class Status:
     """Seconds for which the sign-on holds, as far as that is known beforehand."""
     renew_in_s: float | None = None
     """Seconds until a quiet moment renews it; 0: now."""
+    downloads: tuple[OwedDownload, ...] = ()
+    """Downloads that are owed, or unfinished."""
 
 
 class Terminal:
@@ -163,6 +172,31 @@ class Terminal:
         """Close the terminal."""
         self.close()
 
+    @property
+    def clock(self) -> Clock:
+        """The clock it lives by."""
+        return self._performer.clock
+
+    @property
+    def contingency(self) -> Contingency:
+        """What its configuration wants done at the till while it cannot sign on."""
+        return self._profile.contingency
+
+    def use_route(self, address: str | None) -> None:
+        """Reach the host at another address from now on, or with `None` at the configured one again.
+
+        Raises `UsageError` for what is no address, and where there is no other road.
+        """
+        if self._performer.road is None:
+            reason = "this terminal has one road to its host"
+            raise UsageError(reason)
+        self._performer.link.use(self._performer.road(address))
+
+    def put_on_record(self, deed: Deed, act: Step | None = None) -> None:
+        """Put on record what the till did by itself while the terminal could not sign on; raises `JournalFault`."""
+        performer = self._performer
+        self._perform(put_on_record(deed, act, performer.journal, self._profile, performer.clock.now()))
+
     def close(self) -> None:
         """Close link, journal and keystore; more than once does no harm. What is owed stays in the journal."""
         self._performer.link.close()
@@ -187,9 +221,32 @@ class Terminal:
         """Ask the host for a sign of life; needs no sign-on. Raises `NotSent` or `NoAnswer`."""
         return self._do(Order(kind=Kind.ECHO))
 
-    def upload_status(self, report: str) -> Outcome:
-        """Tell the host how the terminal is: `report` is ASCII text as the dialect writes it. Raises as `echo` does."""
-        return self._do(Order(kind=Kind.STATUS, report=report))
+    def upload_status(self, report: str = "") -> Outcome:
+        """Tell the host how the terminal is: its devices and parameters, or `report`. Raises as `echo` does.
+
+        A report is text as the dialect writes it, of characters that take one byte each.
+        """
+        text = report or downloads.status_report(self._performer.journal, self._profile)
+        return self._do(Order(kind=Kind.STATUS, report=text))
+
+    def download(self, what: str, *, anew: bool = False) -> Outcome:
+        """Fetch "parameters", "ca-keys", "aids" or "blacklist" from the host, or tell it the "status".
+
+        Needs no sign-on. Goes on where it stopped the last time, unless it is to begin `anew`. All of it comes into
+        force at its end: returns the host's word on that, or its refusal of a page. Raises as `echo` does, `KeyFault`
+        for a public key that fails its check value, `UsageError` for what the dialect does not have.
+        """
+        journal, clock = self._performer.journal, self._performer.clock
+        order = downloads.ordered(what, journal, self._profile, clock.now(), anew=anew)
+        outcome = self._do(order)
+        while isinstance(outcome, Approved) and not downloads.is_end(order, self._profile.dialect):
+            order = downloads.ordered(what, journal, self._profile, clock.now())
+            outcome = self._do(order)
+        return outcome
+
+    def terminal_data(self) -> TerminalData:
+        """Tell what the host has given the terminal to keep: parameters, public keys, applications, card ranges."""
+        return downloads.terminal_data(self._performer.journal, self._profile.dialect)
 
     def balance(self, *, card: Card | None = None) -> Outcome:
         """Ask for a card's balance; `Approved.balance` has it. No money is at stake: silence raises `NoAnswer`."""
@@ -231,6 +288,23 @@ class Terminal:
         """
         return self._do(Order(kind=Kind.REFUND, amount=amount, original=original, key=key), card)
 
+    def repeat(
+        self, stan: str, *, batch: str | None = None, card: Card | None = None, expected: Amount | None = None
+    ) -> Outcome:
+        """Repeat a request that the host refused until a sign-on (77, A0, 99), once it has signed on.
+
+        It gets a new STAN, and reader and PIN pad are asked again. Each refusal is repeated once: the same call again
+        tells what became of the repeat. `batch` is that of the refused request, by default the one in force;
+        `expected` is of a sale, and what the till says is due.
+        Raises `UsageError` when `stan` was not refused so, and as `sale` does.
+        """
+        journal, dialect = self._performer.journal, self._profile.dialect
+        order = repeat_order(self._request(stan, batch), journal, dialect)
+        if expected is not None and (order.kind is not Kind.SALE or order.amount != expected):
+            reason = f"STAN {stan} is a {order.kind.value}, and not a sale of {expected}"
+            raise UsageError(reason)
+        return self._do(order, card)
+
     def resolve(
         self, stan: str, *, reason: str, by: str = "", batch: str | None = None, moved: bool | None = None
     ) -> Line:
@@ -248,12 +322,13 @@ class Terminal:
         return line_of(finished.record, journal.acting_on(finished.record.number))
 
     def outcome(self, key: str) -> Outcome | None:
-        """Tell what became of the request with an idempotency key; `None` when nothing was ever sent under it."""
+        """Tell what became of the request with an idempotency key, its repeat included; `None` without one."""
         check_key(key)
         journal = self._performer.journal
         record = journal.find_key(key)
         if record is None:
             return None
+        record = latest(record, journal)
         return outcome_of(
             record, self._profile.dialect, journal.acting_on(record.number), journal.last_approved(Kind.RESTORE)
         )
@@ -264,11 +339,7 @@ class Terminal:
         `batch` is by default the one in force. Raises `UsageError` when there is no such transaction.
         """
         journal = self._performer.journal
-        record = journal.find_original(batch or self._session().batch, stan)
-        if record is None or record.kind is Kind.RESTORE:
-            reason = f"no transaction has STAN {stan} in this batch" if batch is None else f"no STAN {stan} in {batch}"
-            raise UsageError(reason)
-        return explain(record, journal, self._profile.dialect)
+        return explain(self._request(stan, batch), journal, self._profile.dialect)
 
     def find_sale(self, stan: str, batch: str | None = None) -> OriginalRef | None:
         """Look up a sale of this terminal that was approved, whatever became of it since; by default in this batch."""
@@ -276,8 +347,15 @@ class Terminal:
         outcome = outcome_of(record, self._profile.dialect) if record is not None and record.kind is Kind.SALE else None
         return outcome.reference if isinstance(outcome, Approved) else None
 
+    def _request(self, stan: str, batch: str | None) -> Record:
+        record = self._performer.journal.find_original(batch or self._session().batch, stan)
+        if record is None or record.kind in NO_REQUESTS:
+            reason = f"no transaction has STAN {stan} in this batch" if batch is None else f"no STAN {stan} in {batch}"
+            raise UsageError(reason)
+        return record
+
     def tick(self) -> Tick:
-        """Do what is due: sign on, reverse, repeat, destroy card data nobody needs. Never raises for a dead link."""
+        """Do what is due: sign on, reverse, repeat, fetch, destroy card data. Never raises for a dead link."""
         self._shred()
         finished = self._run(None)
         self._shred()
@@ -309,6 +387,7 @@ class Terminal:
             recent=tuple(line_of(each, journal.acting_on(each.number)) for each in journal.recent(recent)),
             left_s=session.left_s,
             renew_in_s=session.renew_in_s,
+            downloads=downloads.owed_downloads(journal, self._profile.dialect, now),
         )
 
     def diagnosis(self) -> Diagnosis | None:
@@ -371,6 +450,8 @@ class Terminal:
         outcome = outcome_of(record, self._profile.dialect, acting, restored)
         if outcome is None:
             raise NotSent(_last_note(record), trouble=record.trouble)
+        if record.trouble is Trouble.PUBLIC_KEY:
+            raise KeyFault(_last_note(record))
         if isinstance(outcome, InDoubt) and not row.financial:
             raise NoAnswer(_last_note(record), trouble=record.trouble)
         if isinstance(outcome, Declined) and outcome.code.verdict is Verdict.APPROVAL:
@@ -393,14 +474,15 @@ def _blocked(record: Record | None) -> PosError:
         if record.state in {State.DECLINED, State.APPROVED}:
             return NotSignedOn(f"the sign-on was refused with code {record.code}; nothing else was sent")
         return NotSent(f"signing on failed, nothing else was sent: {_last_note(record)}", trouble=record.trouble)
-    if record.sent >= limits.UNRESOLVED_ATTEMPTS:
-        return NotSent(
+    what = f"the {record.kind.value} of STAN {record.stan} is still owed, nothing else was sent"
+    if record.page is not None:
+        what = f"the {record.kind.value} was not answered as it should be; it will be asked for again"
+    elif record.sent >= limits.UNRESOLVED_ATTEMPTS:
+        what = (
             f"the {record.kind.value} of STAN {record.stan} is unresolved after {record.sent} attempts, nothing "
-            f"else was sent; a supervisor may take it over: {_last_note(record)}"
+            "else was sent; a supervisor may take it over"
         )
-    return NotSent(
-        f"the {record.kind.value} of STAN {record.stan} is still owed, nothing else was sent: {_last_note(record)}"
-    )
+    return NotSent(f"{what}: {_last_note(record)}")
 
 
 def _owed(duty: Duty, record: Record) -> Owed:

@@ -211,6 +211,23 @@ class PinBlock(_Secret):
         return self._clear
 
 
+class EncipheredTrack(_Secret):
+    """A track under the track key (fields 35 and 36): hex digits. It is secret too, most of it being in clear."""
+
+    __slots__ = ()
+
+    def __init__(self, digits: str) -> None:
+        """Take 17 to 104 upper-case hex digits; anything else is a `UsageError` that does not quote them."""
+        if re.fullmatch(r"[0-9A-F]{17,104}", digits) is None:
+            reason = "an enciphered track has 17 to 104 hex digits"
+            raise UsageError(reason)
+        super().__init__(digits.encode())
+
+    def reveal(self) -> str:
+        """Return the digits as they travel."""
+        return self._clear.decode()
+
+
 class KeyBytes(_Secret):
     """A key in clear: 8, 16, 24 or 32 bytes."""
 

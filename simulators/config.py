@@ -4,6 +4,7 @@
     name = "shop"                   id = "T0000001"
     port = 9583                     merchant = "M00000000000001"
     dialect = "unionpay"            tmk = "derived"        # or a file with the key in hex
+    key_scheme = "3des"             key_scheme = "3des"    # where no other will do
     scenario = "faults.toml"
     ledger = "books.db"
     forgets = false
@@ -22,15 +23,21 @@ import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from pos_engine.dialects.registry import DIALECTS
+from pos_engine.crypto.cipher import KEY_FAULTS, KEY_SIZES
+from pos_engine.dialects.registry import DIALECTS, KEY_SCHEMES
+from pos_engine.dialects.unionpay import UNIONPAY
+from pos_engine.dialects.unionpay.schemes import USUAL
 from pos_engine.errors import ConfigError
 from pos_engine.values import Identity, KeyBytes
 from simulators.acquirer import Enrolled, terminal_master_key
-from simulators.acquirer.enrolment import TERMINALS_MAX
+from simulators.acquirer.enrolment import TERMINALS_MAX, schemes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
+
+    from pos_engine.crypto.cipher import Algorithm
+    from pos_engine.dialects.base import Dialect
 
 FILE_BYTES_MAX: Final = 4 * 1024 * 1024
 """A roster of `TERMINALS_MAX` terminals has about 1 MiB."""
@@ -52,6 +59,8 @@ class PortSettings:
     port: int
     """0 takes a free one."""
     dialect: str
+    key_scheme: str = USUAL
+    """A key scheme whose cipher its terminals share; what each of them gets is what its sign-on asks for."""
     scenario: Path | None = None
     ledger: Path | None = None
     """Where the books are kept; without one they end with the process. Ports with the same file share its books."""
@@ -83,6 +92,9 @@ def _fits(size: int) -> Callable[[Any], bool]:
 
 
 _PATH: Final = _Key("a path", _is_path)
+_KEY_SCHEME: Final = _Key(
+    f"one of {', '.join(KEY_SCHEMES)}", lambda value: isinstance(value, str) and value in KEY_SCHEMES
+)
 PORT_KEYS: Final[Mapping[str, _Key]] = {
     "name": _Key(
         "1 to 32 letters, digits, dots and dashes",
@@ -91,6 +103,7 @@ PORT_KEYS: Final[Mapping[str, _Key]] = {
     ),
     "port": _Key(f"a number from 0 to {PORT_MAX}", _is_number, required=True),
     "dialect": _Key(f"one of {', '.join(DIALECTS)}", lambda value: isinstance(value, str) and value in DIALECTS),
+    "key_scheme": _KEY_SCHEME,
     "scenario": _PATH,
     "ledger": _PATH,
     "forgets": _Key("true or false", lambda value: isinstance(value, bool)),
@@ -100,6 +113,7 @@ TERMINAL_KEYS: Final[Mapping[str, _Key]] = {
     "id": _Key("8 printable ASCII characters", _fits(8), required=True),
     "merchant": _Key("15 printable ASCII characters", _fits(15), required=True),
     "tmk": _Key(f'"{DERIVED}" or the path of a file with the key in hex', _is_path, required=True),
+    "key_scheme": _KEY_SCHEME,
 }
 
 
@@ -114,6 +128,7 @@ def load_ports(path: Path) -> tuple[PortSettings, ...]:
             name=row["name"],
             port=row["port"],
             dialect=row.get("dialect", next(iter(DIALECTS))),
+            key_scheme=row.get("key_scheme", USUAL),
             forgets=row.get("forgets", False),
             **{key: base / row[key] for key in ("scenario", "ledger", "enrol") if key in row},
         )
@@ -123,19 +138,30 @@ def load_ports(path: Path) -> tuple[PortSettings, ...]:
     return ports
 
 
-def load_roster(path: Path) -> tuple[Enrolled, ...]:
-    """Read which terminals a host knows; raises `ConfigError`."""
+def load_roster(path: Path, *, dialect: Dialect = UNIONPAY) -> tuple[Enrolled, ...]:
+    """Read which terminals a host knows; their keys share the cipher of the dialect's. Raises `ConfigError`."""
     rows = _tables(path, "terminal", TERMINAL_KEYS, TERMINALS_MAX)
     _refuse_twice(path, "terminal", "id", [row["id"] for row in rows])
-    return tuple(_enrolled(path, number, row) for number, row in enumerate(rows, 1))
+    served = {scheme.name: scheme for scheme in schemes_of(dialect).values()}
+    usual = next(iter(served.values()))
+    for number, row in enumerate(rows, 1):
+        if row.get("key_scheme", usual.name) not in served:
+            reason = f"{path}: terminal {number}: key_scheme: this host has {' and '.join(served)}"
+            raise ConfigError(reason)
+    return tuple(_enrolled(path, number, row, usual.algorithm) for number, row in enumerate(rows, 1))
 
 
-def _enrolled(path: Path, number: int, row: Mapping[str, str]) -> Enrolled:
+def _enrolled(path: Path, number: int, row: Mapping[str, str], algorithm: Algorithm) -> Enrolled:
     identity = Identity(row["id"], row["merchant"])
     if row["tmk"] == DERIVED:
-        return Enrolled(identity.terminal, identity.merchant, terminal_master_key(identity.terminal))
-    key = _read_key(path.absolute().parent / row["tmk"], f"{path}: terminal {number}: tmk")
-    return Enrolled(identity.terminal, identity.merchant, key)
+        key = terminal_master_key(identity.terminal, algorithm)
+    else:
+        place = f"{path}: terminal {number}: tmk"
+        key = _read_key(path.absolute().parent / row["tmk"], place)
+        if len(key.reveal()) not in KEY_SIZES[algorithm]:
+            reason = f"{place}: {KEY_FAULTS[algorithm]}"
+            raise ConfigError(reason)
+    return Enrolled(identity.terminal, identity.merchant, key, row.get("key_scheme"))
 
 
 def _read_key(path: Path, place: str) -> KeyBytes:
@@ -197,9 +223,13 @@ def _refuse_twice(path: Path, table: str, key: str, values: Iterable[object]) ->
 
 
 def _refuse_contradictions(path: Path, ports: Iterable[PortSettings]) -> None:
-    """Refuse books that one port keeps and another empties."""
+    """Refuse books that one port keeps and another empties, and key schemes that a dialect has not."""
     forgetting: dict[Path, bool] = {}
     for number, port in enumerate(ports, 1):
+        schemes = DIALECTS[port.dialect].schemes
+        if port.key_scheme not in schemes:
+            reason = f"{path}: port {number}: key_scheme: dialect {port.dialect} has {' and '.join(schemes)}"
+            raise ConfigError(reason)
         if port.ledger is not None and forgetting.setdefault(port.ledger, port.forgets) != port.forgets:
             reason = f"{path}: port {number}: forgets: another port with the same ledger says otherwise"
             raise ConfigError(reason)

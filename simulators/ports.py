@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pos_engine.dialects.registry import DIALECTS
+from pos_engine.dialects.registry import dialect_of
 from simulators.acquirer import Acquirer
 from simulators.config import load_roster
 from simulators.faults import read_scenario
@@ -53,7 +53,7 @@ def open_ports(settings: Iterable[PortSettings], *, entropy: Callable[[int], byt
     with ExitStack() as stack:
         ports = []
         for each in settings:
-            dialect = DIALECTS[each.dialect]
+            dialect = dialect_of(each.dialect, each.key_scheme)
             if each.ledger is not None and each.ledger not in files:
                 files[each.ledger] = stack.enter_context(LedgerFile(each.ledger, forgets=each.forgets))
             acquirer = Acquirer(
@@ -61,7 +61,7 @@ def open_ports(settings: Iterable[PortSettings], *, entropy: Callable[[int], byt
                 dialect=dialect,
                 scenario=read_scenario(each.scenario, dialect=dialect) if each.scenario is not None else AMOUNTS,
                 ledger=files[each.ledger].ledger if each.ledger is not None else None,
-                roster=load_roster(each.enrol) if each.enrol is not None else None,
+                roster=load_roster(each.enrol, dialect=dialect) if each.enrol is not None else None,
             )
             ports.append(Port(each.name, acquirer, each.port))
         yield tuple(ports)

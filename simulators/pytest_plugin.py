@@ -1,5 +1,6 @@
 """Fixtures for tests of whatever embeds a `Terminal`: a host, a line that fails on demand, a clock that a test moves.
 
+    key_scheme        the keys of terminals and host, "3des" unless it is overridden
     manual_clock      the time of everything else; a wait costs nothing
     acquirer          the simulated host, in memory
     terminal          a terminal that is signed on, with a simulated card and its PIN
@@ -114,14 +115,21 @@ def manual_clock() -> ManualClock:
 
 
 @pytest.fixture
-def pos_bench(request: pytest.FixtureRequest, manual_clock: ManualClock) -> Iterator[Bench]:
+def key_scheme() -> str:
+    """The key scheme of terminals and host; override this fixture to test with another one, such as "sm4"."""
+    return "3des"
+
+
+@pytest.fixture
+def pos_bench(request: pytest.FixtureRequest, manual_clock: ManualClock, key_scheme: str) -> Iterator[Bench]:
     """The bench that everything else here stands on (`simulators.bench`); most tests need only its parts."""
     from simulators.bench import Bench  # noqa: PLC0415 - loaded by the tests that use it
 
     # A test's keys depend on the seed and its name alone, not on which tests run before it.
     seed = f"{request.config.option.pos_seed} {request.node.nodeid}"
     in_files = request.config.getini("pos_journal") != JOURNALS[0]
-    bench = Bench(seed=seed, clock=manual_clock, folder=request.getfixturevalue("tmp_path") if in_files else None)
+    folder = request.getfixturevalue("tmp_path") if in_files else None
+    bench = Bench(seed=seed, clock=manual_clock, folder=folder, key_scheme=key_scheme)
     request.node.stash[BENCH] = bench
     yield bench
     bench.close()

@@ -175,8 +175,9 @@ def opened(settings: Settings, output: Output, *, overrides: Mapping[str, str] |
     trace: Any = NoTrace()
     if output.verbosity > 0:
         from pos_engine.cli.watch import Watch
+        from pos_engine.dialects.registry import dialect_of
 
-        trace = Watch(output, config.dialect)
+        trace = Watch(output, dialect_of(config.dialect, config.key_scheme))
     failure = None
     try:
         with Terminal.open(config, trace=trace) as terminal, _advised(terminal, output):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pos_engine.cli.output import Output
     from pos_engine.config import Config
     from pos_engine.config.keys import Key
+    from pos_engine.dialects.base import KeyScheme
 
 _KEY: Final = Text("key", "配置项")
 _VALUE: Final = Text("value", "值")
@@ -25,6 +26,7 @@ _ALLOWED: Final = Text("allowed", "允许范围")
 _UNSET: Final = "-"
 _SOUND: Final = Text("the configuration will do", "配置可用")
 _HELD: Final = Text("the keystore opens", "密钥库可打开")
+_SCHEME: Final = Text("key scheme", "密钥方案")
 _CHECK_VALUE: Final = Text("check value", "校验值")
 
 _origin = click.option("--origin", is_flag=True, help="Show where each value came from, too.")
@@ -57,6 +59,8 @@ def _show(output: Output, loaded: Config, *, origin: bool) -> Exit:
     rows = [(key.name, _written(loaded, key), loaded.origins[key.name]) for key in KEYS]
     width = len(heads) if origin else len(heads) - 1
     output.table(heads[:width], [row[:width] for row in rows])
+    if not _scheme(loaded).verified:
+        _tell_scheme(output, loaded)
     return Exit.DONE
 
 
@@ -76,8 +80,10 @@ def check(output: Output, settings: Settings) -> Exit:
     harden_process()
     held = rehearse(loaded)
     if output.as_json:
+        scheme = _scheme(loaded)
         keystore = [{"name": name, "check_value": value} for name, value in held]
-        output.json({"sound": True, "keys": _keys_json(loaded), "keystore": keystore})
+        named = {"name": scheme.name, "title": text_json(scheme.title), "verified": scheme.verified}
+        output.json({"sound": True, "keys": _keys_json(loaded), "keystore": keystore, "key_scheme": named})
         return Exit.DONE
     output.table(
         [output.say(head) for head in (_KEY, _VALUE, _ORIGIN, _ALLOWED)],
@@ -85,8 +91,24 @@ def check(output: Output, settings: Settings) -> Exit:
     )
     values = "  ".join(f"{name} {output.say(_CHECK_VALUE)} {value}" for name, value in held)
     output.line(f"{output.say(_HELD)}: {values}")
+    _tell_scheme(output, loaded)
     output.line(output.say(_SOUND))
     return Exit.DONE
+
+
+def _scheme(loaded: Config) -> KeyScheme:
+    from pos_engine.dialects.registry import DIALECTS
+
+    return DIALECTS[loaded.dialect].schemes[loaded.key_scheme]
+
+
+def _tell_scheme(output: Output, loaded: Config) -> None:
+    """Tell what is done with keys, and whether any public source confirms that."""
+    from pos_engine.dialects.base import UNVERIFIED
+
+    scheme = _scheme(loaded)
+    caveat = "" if scheme.verified else f" ({output.say(UNVERIFIED)})"
+    output.line(f"{output.say(_SCHEME)}: {scheme.name}, {output.say(scheme.title)}{caveat}")
 
 
 def _written(loaded: Config, key: Key) -> str:

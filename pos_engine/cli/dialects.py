@@ -49,6 +49,19 @@ _CODE_HEADS: Final = (
     Text("meaning", "含义"),
     Text("what to do", "处理"),
 )
+_SCHEME_HEADS: Final = (
+    Text("key scheme", "密钥方案"),
+    Text("60.3", "60.3"),
+    Text("bytes of 62", "62域字节数"),
+    Text("PIN block, bytes", "PIN块, 字节数"),
+    Text("53", "53域"),
+    Text("tracks enciphered", "磁道加密"),
+    Text("MAC", "MAC算法"),
+    Text("", ""),
+)
+_YES: Final = Text("yes", "是")
+_NO: Final = Text("no", "否")
+_MARKED: Final = Text("?: a length of field 62 that is unverified", "?: 未经验证的62域长度")
 _SOUND: Final = Text("nothing wrong was found", "未发现问题")
 _WHERE: Final = Text("where", "位置")
 _WHY: Final = Text("what is wrong", "问题")
@@ -90,11 +103,14 @@ def _list(output: Output) -> Exit:
     return Exit.DONE
 
 
-@command("show", example="pos-engine dialect show unionpay")
+@command("show", example="pos-engine dialect show unionpay\npos-engine dialect show unionpay --key-scheme sm4")
 @click.argument("name", metavar="NAME")
-def show(output: Output, *, name: str) -> Exit:
-    """Show a dialect: its fields, kinds of transactions, and response codes."""
-    shown = _registered(name)
+@click.option("--key-scheme", metavar="SCHEME", help="Show it as it is for an acquirer of this key scheme.")
+def show(output: Output, *, name: str, key_scheme: str | None) -> Exit:
+    """Show a dialect: its fields, kinds of transactions, key schemes, and response codes."""
+    from pos_engine.dialects.registry import dialect_of
+
+    shown = dialect_of(name, key_scheme)
     if output.as_json:
         from pos_engine.dialects.table import as_table
 
@@ -104,6 +120,8 @@ def show(output: Output, *, name: str) -> Exit:
     _show_fields(output, shown)
     output.line("")
     _show_kinds(output, shown)
+    output.line("")
+    _show_schemes(output, shown)
     output.line("")
     output.table(
         [output.say(head) for head in _CODE_HEADS],
@@ -142,6 +160,22 @@ def _show_kinds(output: Output, shown: Dialect) -> None:
         for row in shown.kinds.values()
     ]
     output.table([output.say(head) for head in _KIND_HEADS], rows)
+
+
+def _show_schemes(output: Output, shown: Dialect) -> None:
+    """Show the key schemes; the one that is shown above has a star, and what is unverified says so."""
+    from pos_engine.dialects.base import UNVERIFIED
+
+    rows = []
+    for scheme in shown.schemes.values():
+        sizes = " ".join(f"{each.size}{'' if each.verified else '?'}" for each in scheme.layouts)
+        named = f"{scheme.name} *" if shown.scheme is scheme else scheme.name
+        tracks = output.say(_YES if scheme.enciphers_tracks else _NO)
+        pin = f"{scheme.pin_format}, {scheme.pin_block_bytes}"
+        remark = output.say(UNVERIFIED) if not scheme.verified else ""
+        rows.append((named, scheme.network_code, sizes, pin, f"x{scheme.cipher_digit}", tracks, scheme.mac, remark))
+    output.table([output.say(head) for head in _SCHEME_HEADS], rows)
+    output.line(output.say(_MARKED))
 
 
 @command("check", example="pos-engine dialect check unionpay\npos-engine dialect check my_acquirer.py")

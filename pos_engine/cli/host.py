@@ -30,6 +30,7 @@ _PATH: Final = click.Path(path_type=Path)
     "pos-engine acquirer --port 0 --json\n"
     "pos-engine acquirer --ledger books.db\n"
     "pos-engine acquirer --scenario slow\n"
+    "pos-engine acquirer --key-scheme sm4\n"
     "pos-engine acquirer cards",
 )
 @click.option(
@@ -42,6 +43,9 @@ _PATH: Final = click.Path(path_type=Path)
     "--scenario", metavar="FILE", type=_PATH, help="What to do on purpose, a TOML file or a name `faults` lists."
 )
 @click.option("--enrol", metavar="FILE", type=_PATH, help="Serve only the terminals of a TOML file; default any.")
+@click.option(
+    "--key-scheme", metavar="NAME", help="sm4 (unverified): serve terminals with keys for SM4; default all others."
+)
 @click.option("--config", metavar="FILE", type=_PATH, help="Open the ports of a TOML file, each a host of its own.")
 def acquirer(
     output: Output,
@@ -52,6 +56,7 @@ def acquirer(
     ledger: Path | None,
     scenario: Path | None,
     enrol: Path | None,
+    key_scheme: str | None,
     config: Path | None,
 ) -> Exit:
     """Run the simulated acquirer: a host with test cards and a ledger, on this machine.
@@ -68,8 +73,8 @@ def acquirer(
     if not expose and not _is_loopback(host):
         reason = "other machines could reach that address, and the simulator's keys are published: say --expose"
         raise UsageError(reason)
-    if config is not None and not (port is None and ledger is None and scenario is None and enrol is None):
-        reason = "--config says for each port what --port, --ledger, --scenario and --enrol would"
+    if config is not None and any(each is not None for each in (port, ledger, scenario, enrol, key_scheme)):
+        reason = "--config says for each port what --port, --ledger, --scenario, --enrol and --key-scheme would"
         raise UsageError(reason)
     named = config is not None
 
@@ -82,17 +87,29 @@ def acquirer(
         else:
             output.line((f"{name}  " if named else "") + _event_line(event))
 
-    settings = load_ports(config) if config is not None else (_one_port(port, ledger, scenario, enrol),)
+    settings = load_ports(config) if config is not None else (_one_port(port, ledger, scenario, enrol, key_scheme),)
     with open_ports(settings, entropy=entropy) as ports:
         asyncio.run(serve_ports(ports, host=host, on_event=told, ready=ready))
     return Exit.DONE
 
 
-def _one_port(port: int | None, ledger: Path | None, scenario: Path | None, enrol: Path | None) -> PortSettings:
+def _one_port(
+    port: int | None, ledger: Path | None, scenario: Path | None, enrol: Path | None, key_scheme: str | None
+) -> PortSettings:
+    from pos_engine.dialects.registry import dialect_of
+    from pos_engine.dialects.unionpay.schemes import USUAL
     from simulators.config import PortSettings
 
-    number = DEFAULT_PORT if port is None else port
-    return PortSettings(name="acquirer", port=number, dialect="unionpay", ledger=ledger, scenario=scenario, enrol=enrol)
+    scheme = key_scheme or USUAL
+    return PortSettings(
+        name="acquirer",
+        port=DEFAULT_PORT if port is None else port,
+        dialect=dialect_of("unionpay", scheme).name,
+        key_scheme=scheme,
+        ledger=ledger,
+        scenario=scenario,
+        enrol=enrol,
+    )
 
 
 def _tell_ready(output: Output, listening: tuple[Listening, ...], *, named: bool) -> None:

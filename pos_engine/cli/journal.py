@@ -182,11 +182,11 @@ def export(output: Output, settings: Settings, *, since: str | None, history: bo
     left out. Days are those of the terminal's own clock.
     """
     from pos_engine.cli.reading import reading
-    from pos_engine.dialects.registry import DIALECTS
+    from pos_engine.dialects.registry import dialect_of
 
     config = settings.load()
     day = _day(since) if since is not None else ""
-    spec = DIALECTS[config.dialect].spec
+    spec = dialect_of(config.dialect, config.key_scheme).spec
     with reading(config) as opened:
         for content in _exported(opened, spec, day, history=history) if opened is not None else ():
             output.json(content)

@@ -68,11 +68,11 @@ def status(output: Output, settings: Settings, *, key: str | None) -> Exit:
 
 
 def _under_key(output: Output, config: Config, key: str) -> Exit:
-    """Tell the first outcome under a key, and where its request stands by now."""
+    """Tell the outcome under a key, that of the last repeat, and where its request stands by now."""
     from pos_engine.cli.reading import reading
     from pos_engine.dialects.base import Kind
-    from pos_engine.dialects.registry import DIALECTS
-    from pos_engine.flow.checks import check_key
+    from pos_engine.dialects.registry import dialect_of
+    from pos_engine.flow.checks import check_key, latest
     from pos_engine.flow.outcomes import line_of, outcome_of
 
     check_key(key)
@@ -80,8 +80,9 @@ def _under_key(output: Output, config: Config, key: str) -> Exit:
         record = journal.find_key(key) if journal is not None else None
         if journal is None or record is None:
             raise NothingFoundError(_UNUSED_KEY)
+        record = latest(record, journal)
         acting, restored = journal.acting_on(record.number), journal.last_approved(Kind.RESTORE)
-        outcome = outcome_of(record, DIALECTS[config.dialect], acting, restored)
+        outcome = outcome_of(record, dialect_of(config.dialect, config.key_scheme), acting, restored)
         if outcome is None:
             raise NothingFoundError(_UNUSED_KEY)
         line = line_of(record, acting)

@@ -169,7 +169,12 @@ _APPROVED_AS: Final = {
     Kind.REVERSAL: Text("REVERSED", "已冲正"),
 }
 """Approvals that say more than approved."""
-_UNNUMBERED: Final = frozenset({Kind.ECHO, Kind.STATUS})
+_UNNUMBERED: Final = frozenset(
+    {
+        *(Kind.ECHO, Kind.STATUS, Kind.PARAMETERS, Kind.PARAMETERS_END, Kind.BLACKLIST, Kind.BLACKLIST_END),
+        *(Kind.CA_KEY_LIST, Kind.CA_KEY, Kind.CA_KEYS_END, Kind.AID_LIST, Kind.AID, Kind.AIDS_END),
+    }
+)
 """Kinds whose requests carry no STAN: the journal's number would say nothing to the acquirer."""
 _PLAIN: Final = "00"
 _REST: Final = Text("approved in part: {} is still due", "部分批准: 尚欠{}")

@@ -12,6 +12,8 @@ from pos_engine.cli.border import command, group
 from pos_engine.cli.exits import Exit
 from pos_engine.cli.keys import keys
 from pos_engine.cli.output import text_json
+from pos_engine.cli.session_download import download, owed_json
+from pos_engine.cli.session_drill import drill
 from pos_engine.cli.session_history import history
 from pos_engine.errors import UsageError
 from pos_engine.values import Text
@@ -30,6 +32,7 @@ _RENEWAL: Final = Text("renewed in", "续签倒计时")
 _NOW: Final = Text("now, in a quiet moment", "空闲时立即续签")
 _UNKNOWN: Final = Text("not known", "未知")
 _BATCH: Final = Text("batch", "批次号")
+_DOWNLOAD: Final = Text("download owed", "待下载")
 _GOOD: Final = Text("good for another {}", "还可使用{}")
 _SHORT: Final = Text("ends in {}: sign on before business begins", "{}后到期, 请在营业前签到")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600}
@@ -114,6 +117,7 @@ def _rows(seen: Status, output: Output) -> Iterator[tuple[str, str]]:
     if seen.renew_in_s is not None:
         yield say(_RENEWAL), _span(seen.renew_in_s) if seen.renew_in_s > 0 else say(_NOW)
     yield say(_BATCH), seen.batch
+    yield from ((say(_DOWNLOAD), say(each.title)) for each in seen.downloads)
     yield from seen.keys
 
 
@@ -130,6 +134,7 @@ def _json(seen: Status) -> dict[str, object]:
         "left_s": seen.left_s,
         "renew_in_s": seen.renew_in_s,
         "batch": seen.batch,
+        "downloads": [owed_json(each) for each in seen.downloads],
         "keys": [{"usage": usage, "check_value": value} for usage, value in seen.keys],
     }
 
@@ -138,3 +143,5 @@ session.add_command(show)
 session.add_command(check)
 session.add_command(keys)
 session.add_command(history)
+session.add_command(download)
+session.add_command(drill)

@@ -31,13 +31,17 @@ _batch = click.option("--batch", metavar="N", help="The sale's batch; default th
     "sale",
     configured=True,
     example="pos-engine sale 12.34\npos-engine sale 9.51 --card poor --json\n"
-    "pos-engine sale 12.34 --key order-17 --expected 12.34",
+    "pos-engine sale 12.34 --key order-17 --expected 12.34\npos-engine sale 12.34 --repeat 000002",
 )
 @click.argument("amount")
 @_card
 @_key
 @click.option("--expected", metavar="AMOUNT", help="What the till says is due: another AMOUNT is refused.")
 @click.option("--allow-partial", is_flag=True, help="Let the acquirer approve less than AMOUNT; its approval says so.")
+@click.option("--goods", metavar="TEXT", default="", help="What is sold: shown where it has to be confirmed again.")
+@click.option("--yes", "is_confirmed", is_flag=True, help="Confirm what would be asked: goods and amount, a repeat.")
+@click.option("--repeat", metavar="STAN", help="Repeat this sale, which the host refused until a sign-on.")
+@click.option("--batch", metavar="N", help="With --repeat: the refused sale's batch; default the present one.")
 def sale(
     output: Output,
     settings: Settings,
@@ -47,18 +51,35 @@ def sale(
     key: str | None,
     expected: str | None,
     allow_partial: bool,
+    goods: str,
+    is_confirmed: bool,
+    repeat: str | None,
+    batch: str | None,
 ) -> Exit:
     """Sell: take a card and ask the acquirer for AMOUNT, in yuan.
 
-    Signs on first when that is due, and works off what is owed. A sale whose answer stays away is in doubt (exit code
-    4): it is reversed by itself, before anything else is sent. With --key, the same command again tells the first
-    outcome instead of selling twice. Only with --allow-partial does less than AMOUNT count as done (exit code 0).
+    Signs on first when that is due, and works off what is owed. Where that fails, session.contingency says what is done
+    about it, and the sale goes on only once AMOUNT was confirmed again. A sale that the host refuses until a sign-on is
+    offered again after it. A sale whose answer stays away is in doubt (exit code 4): it is reversed by itself, before
+    anything else is sent. With --key, the same command again tells the first outcome instead of selling twice. Only
+    with --allow-partial does less than AMOUNT count as done (exit code 0).
     """
+    from pos_engine.cli.counter import ConsoleFace
+    from pos_engine.merchant.till import Till, is_refused
+
     asked = _money(amount)
     due = _money(expected) if expected is not None else None
+    refused = _named(repeat, batch, "--repeat") if repeat is not None else None
+    _check_repeat(repeat, batch, others=(key, expected, goods, allow_partial, is_confirmed))
     with opened(settings, output, overrides=_card_override(card)) as terminal:
-        outcome = terminal.sale(asked, key=key, expected=due, allow_partial=allow_partial)
+        if refused is not None:
+            outcome = terminal.repeat(refused[0], batch=refused[1], expected=asked)
+        else:
+            till = Till(terminal, ConsoleFace(output, is_confirmed))
+            outcome = till.sale(asked, goods=goods, key=key, expected=due, allow_partial=allow_partial)
     code = tell(output, outcome)
+    if is_refused(outcome):
+        output.note(f"pos-engine sale {amount} --repeat {outcome.stan} --batch {outcome.batch}")
     # The key's first sale was allowed to be of a part; whoever asks now did not say so.
     return Exit.NOTHING_FOUND if is_partial(outcome) and not allow_partial else code
 
@@ -136,6 +157,16 @@ def tell(output: Output, outcome: Outcome) -> Exit:
         if advice is not None:
             output.line(advice)
     return exit_of(outcome)
+
+
+def _check_repeat(repeat: str | None, batch: str | None, *, others: tuple[object, ...]) -> None:
+    """Refuse what would be ignored: a repeat is of what was refused, as it was ordered."""
+    if repeat is not None and any(others):
+        reason = "--repeat takes AMOUNT, --batch and --card, and nothing else: the rest is as it was ordered"
+        raise UsageError(reason)
+    if repeat is None and batch is not None:
+        reason = "--batch goes with --repeat"
+        raise UsageError(reason)
 
 
 def _named(stan: str, batch: str | None, what: str) -> tuple[str, str | None]:

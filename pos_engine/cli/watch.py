@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
-from pos_engine.dialects.registry import DIALECTS
 from pos_engine.wire.describe import rows, summary
 
 if TYPE_CHECKING:
     from pos_engine.cli.output import Output
-    from pos_engine.dialects.base import Packet
+    from pos_engine.dialects.base import Dialect, Packet
     from pos_engine.flow.effects import Effect, Happening
 
 _ARROWS: Final = {"sent": "->", "received": "<-"}
@@ -20,10 +19,10 @@ _FIELDS_LEVEL: Final = 2
 class Watch:
     """A `Trace` that tells of messages; with -vv also of their elements."""
 
-    def __init__(self, output: Output, dialect: str) -> None:
-        """Take where to tell, and the name of the dialect to read messages with."""
+    def __init__(self, output: Output, dialect: Dialect) -> None:
+        """Take where to tell, and the dialect to read messages with."""
         self._output = output
-        self._dialect = DIALECTS[dialect]
+        self._dialect = dialect
 
     def before(self, effect: Effect) -> None:
         """Ignore it: messages tell enough."""

@@ -52,6 +52,7 @@ class Config:
     dialect: str
     production: bool
     address: str
+    key_scheme: str
     framing: str
     tpdu: str | None
     header: str | None
@@ -64,6 +65,8 @@ class Config:
     sign_on_host_day: bool
     sign_on_exchanges_max: float | None
     busy_hours: str | None
+    contingency: str | None
+    repeat_refused: str
     transaction_max: str | None
     day_max: str | None
     card_day_max: str | None
@@ -341,7 +344,11 @@ def _settle_framing(values: dict[str, Any], origins: Mapping[str, str]) -> None:
 def _refuse_contradictions(values: Mapping[str, Any], origins: Mapping[str, str]) -> None:
     """Refuse keys that make no sense together."""
     reader, card = values["reader"], values["card"]
+    schemes = DIALECTS[values["dialect"]].schemes
     faults = {
+        "acquirer.key_scheme": f"dialect {values['dialect']} has {' or '.join(schemes)}"
+        if values["key_scheme"] not in schemes
+        else "",
         "peripherals.card": 'goes with peripherals.reader = "simulated", and only with it'
         if (reader == "simulated") != (card is not None)
         else "",
@@ -363,6 +370,8 @@ def _not_for_production(values: Mapping[str, Any]) -> Iterator[str]:
     """Say what keeps this configuration from real money. While there is no TLS, something always does."""
     yield "the link has no verified TLS, which a linear MAC cannot do without"
     yield "the terminal master key is in a software keystore"
+    if not DIALECTS[values["dialect"]].schemes[values["key_scheme"]].verified:
+        yield f"the key scheme {values['key_scheme']} is unverified"
     if values["reader"] == "console":
         yield "card numbers would be keyed on the console"
     if values["reader"] == "simulated":

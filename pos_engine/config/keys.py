@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from pos_engine import limits
-from pos_engine.dialects.registry import DIALECTS
+from pos_engine.dialects.registry import DIALECTS, KEY_SCHEMES
+from pos_engine.dialects.unionpay.schemes import USUAL
 from pos_engine.framing.length import FRAMINGS
 from pos_engine.values import Text
 
@@ -64,6 +65,7 @@ class Key:
 
 PORT_MAX: Final = 65_535
 ADDRESS: Final = re.compile(r"tcp://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>[0-9]{1,5})")
+_STEP: Final = rf"((retry|hold) [0-9]{{1,3}} ?s|route {ADDRESS.pattern.replace('?P<port>', '?:')})"
 _AMOUNT_PATTERN: Final = r"[0-9]{1,10}(?:\.[0-9]{1,2})?"
 _AN_AMOUNT: Final = 'an amount in quotes, as "500.00"; without it there is no limit'
 _A_PATH: Final = "a path, relative to the configuration's folder"
@@ -118,6 +120,13 @@ KEYS: Final = (
         default="tcp://127.0.0.1:9583",
         pattern=ADDRESS.pattern,
         form="tcp://host:port, the port 1 to 65535, an IPv6 address in brackets",
+    ),
+    Key(
+        "acquirer.key_scheme",
+        "key_scheme",
+        Text("which keys a sign-on brings; sm4 is unverified", "密钥方案: 签到下发的密钥; sm4未经验证"),
+        default=USUAL,
+        choices=KEY_SCHEMES,
     ),
     Key(
         "acquirer.framing",
@@ -206,6 +215,20 @@ KEYS: Final = (
         Text("when nobody should wait for a renewal, by the terminal's clock", "营业高峰时段, 不在其间续签"),
         pattern=r"\d{1,2}:[0-5]\d-\d{1,2}:[0-5]\d(\s*,\s*\d{1,2}:[0-5]\d-\d{1,2}:[0-5]\d)*",
         form='parts of a day such as "08:00-10:30, 17:00-19:00"',
+    ),
+    Key(
+        "session.contingency",
+        "contingency",
+        Text("what the till does while the terminal cannot sign on", "无法签到时的应急预案"),
+        pattern=rf"{_STEP}(\s*,\s*{_STEP})*(\s*,\s*refuse)?|refuse",
+        form='steps such as "retry 15 s, route tcp://host:port, hold 60 s, refuse"',
+    ),
+    Key(
+        "session.repeat_refused",
+        "repeat_refused",
+        Text("what was refused until a sign-on and had neither PIN nor chip", "要求签到而被拒的无密非芯片交易如何重做"),
+        default="offer",
+        choices=("offer", "automatic"),
     ),
     Key(
         "limits.transaction",

@@ -7,22 +7,29 @@ function that a dialect names (`compose`). A new acquirer is one new file beside
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pos_engine.crypto.keys import KeyUsage
 from pos_engine.errors import FrameError
 from pos_engine.framing.tpdu import Tpdu
 from pos_engine.values import Amount, Balance, Card, Identity, Text
 from pos_engine.wire import codec
 from pos_engine.wire.composite import by_columns
+from pos_engine.wire.field import Content
+from pos_engine.wire.message import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterable, Mapping
 
+    from pos_engine.crypto.cipher import Algorithm
     from pos_engine.crypto.keys import WrappedKey
+    from pos_engine.dialects.entries import Devices, Entry
+    from pos_engine.values import EncipheredTrack
     from pos_engine.wire.columns import Columns
     from pos_engine.wire.composite import Cut, Part
-    from pos_engine.wire.message import Message
     from pos_engine.wire.spec import MessageSpec
 
 MAC_SIZE: Final = 8
@@ -36,6 +43,16 @@ class Kind(enum.Enum):
     SIGN_OFF = "sign-off"
     ECHO = "echo"
     STATUS = "status"
+    PARAMETERS = "parameters"
+    PARAMETERS_END = "parameters-end"
+    CA_KEY_LIST = "ca-key-list"
+    CA_KEY = "ca-key"
+    CA_KEYS_END = "ca-keys-end"
+    AID_LIST = "aid-list"
+    AID = "aid"
+    AIDS_END = "aids-end"
+    BLACKLIST = "blacklist"
+    BLACKLIST_END = "blacklist-end"
     BALANCE = "balance"
     SALE = "sale"
     VOID = "void"
@@ -43,6 +60,12 @@ class Kind(enum.Enum):
     REVERSAL = "reversal"
     RESTORE = "restore"
     """No request: a person put a backup of the journal in its place, and numbers up to this one count as used."""
+    NOTE = "note"
+    """No request: something that was done at the till while the terminal could not sign on, put on record."""
+
+
+NO_REQUESTS: Final = frozenset({Kind.RESTORE, Kind.NOTE})
+"""Kinds of records of which nothing was ever sent."""
 
 
 class OnSilence(enum.Enum):
@@ -132,6 +155,87 @@ class MacRule:
     algorithm: str
 
 
+UNVERIFIED: Final = Text(
+    "unverified: no published message or vector of a real host confirms it",
+    "未经验证: 没有公开的实际报文或测试向量可以证实",
+)
+"""What is said of a key scheme, or a layout of its keys, that rests on a description alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPlace:
+    """Where a key stands among those of a sign-on: bytes of its cryptogram, and of its check value (0: it has none)."""
+
+    usage: KeyUsage
+    key_bytes: int
+    check_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLayout:
+    """The keys of a sign-on answer in their order."""
+
+    places: tuple[KeyPlace, ...]
+    verified: bool = True
+    """Whether a published answer has it."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole."""
+        return sum(place.key_bytes + place.check_bytes for place in self.places)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyScheme:
+    """What an acquirer does with keys: which a sign-on asks for and brings, and what each is then used for."""
+
+    name: str
+    title: Text
+    algorithm: Algorithm
+    """The cipher of the master key and of all working keys."""
+    network_code: str
+    """Field 60.3 of the sign-on that asks for these keys."""
+    layouts: tuple[KeyLayout, ...]
+    """What an answer may bring; they differ in size. The first is the usual one."""
+    pin_format: str
+    """The clear PIN block, by its name in `crypto.pinblock.FORMATS`."""
+    pin_block_bytes: int
+    """Bytes of field 52."""
+    cipher_digit: str
+    """Field 53.2."""
+    mac: str
+    """The MAC, by its name in `crypto.mac.ALGORITHMS`."""
+    enciphers_tracks: bool = False
+    """Whether fields 35 and 36 leave under the track key."""
+    verified: bool = True
+    """Whether published messages or vectors confirm it; where not, whoever shows it has to say `UNVERIFIED`."""
+
+    @property
+    def usages(self) -> frozenset[KeyUsage]:
+        """The keys without which it does not work."""
+        return frozenset({KeyUsage.PIN, KeyUsage.MAC} | ({KeyUsage.TRACK} if self.enciphers_tracks else set()))
+
+    def layout(self, size: int) -> KeyLayout | None:
+        """Return the layout of so many bytes, or `None`."""
+        return next((layout for layout in self.layouts if layout.size == size), None)
+
+    def serves(self, keys: Iterable[WrappedKey]) -> bool:
+        """Tell whether these working keys are of this scheme: all it needs, each for its cipher and of its size."""
+        held = {(key.usage, key.algorithm, len(key.cryptogram)) for key in keys}
+        places = ([each for each in layout.places if each.usage in self.usages] for layout in self.layouts)
+        return any(all((each.usage, self.algorithm, each.key_bytes) in held for each in wanted) for wanted in places)
+
+
+TRACKS: Final = (35, 36)
+
+
+@cache
+def with_enciphered_tracks(spec: MessageSpec) -> MessageSpec:
+    """Return a spec whose tracks may be enciphered: hex digits, where others have digits and separators alone."""
+    listed = {number: replace(spec.fields[number], content=Content.H) for number in TRACKS if number in spec.fields}
+    return replace(spec, fields={**spec.fields, **listed})
+
+
 @dataclass(frozen=True, slots=True)
 class OriginalRef:
     """The transaction that a request acts on, as the acquirer knows it: batch, STAN, date (MMDD, or 0000), RRN."""
@@ -159,7 +263,52 @@ class Draft:
     allows_partial: bool = False
     """Whether the acquirer may approve a smaller amount."""
     report: str = ""
-    """What a status upload tells of the terminal, as the dialect writes it."""
+    """What a status upload tells of the terminal, as the dialect writes it: characters of one byte each."""
+    asks: str = ""
+    """Which page of a download is wanted, as the dialect writes it: hex."""
+    enciphered_track: EncipheredTrack | None = None
+    """Track 2 under the track key, where the key scheme wants that."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageAsked:
+    """The next exchange of a download: its kind, and which page its request asks for (hex)."""
+
+    kind: Kind
+    asks: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What one page of a download brought, by the kind of its request: hex, as the journal keeps it."""
+
+    kind: Kind
+    content: str
+
+
+TakePage = Callable[[Message, Message, Sequence[Brought]], str]
+"""Reads a page: `(request, answer, what came before)`; returns what of it is kept, in hex.
+
+Raises `MismatchError` for the answer to another request, `DecodeError` for what makes no sense, `KeyFault` for a public
+key that fails its check value.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """Something that a host has the terminal fetch page by page, or tell; it counts once its end was acknowledged."""
+
+    name: str
+    """The word for it on the command line."""
+    title: Text
+    pages: Mapping[Kind, TakePage]
+    """Its pages, the kind that begins it first, and how the answer to each is read; none for what is only told."""
+    end: Kind
+    """The kind of the exchange that ends it."""
+    following: Callable[[Sequence[Brought]], PageAsked | None]
+    """Names the next page by what those before it brought; `None` when only the end is left."""
+    read: Callable[[Sequence[Brought]], tuple[Entry, ...]]
+    """Reads all pages of a complete download."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +347,15 @@ class Dialect:
     """What the host asks for in an answer's header: the digit, or `None`."""
     sign_on_requests: frozenset[str] = frozenset()
     """Processing requests that demand a new sign-on."""
+    downloads: Mapping[str, Download] = field(default_factory=dict)
+    """What is to be fetched or told, by the processing request that demands it."""
+    report: Callable[[Devices, Sequence[Brought]], str] = lambda _devices, _parameters: ""
+    """Writes a status upload: of devices, and of the pages that brought the parameters in force."""
     tpdu_default: str | None = None
+    scheme: KeyScheme | None = None
+    """What is done with keys; of `schemes`, the one that this value was made for."""
+    schemes: Mapping[str, KeyScheme] = field(default_factory=dict)
+    """Every key scheme that an acquirer of this dialect may have, by name."""
     echoes: tuple[int, ...] = (3, 4, 11, 41, 42, 49)
     """Elements an answer repeats from its request."""
 

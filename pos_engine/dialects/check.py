@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pos_engine.crypto.mac import ALGORITHMS
+from pos_engine.crypto.pinblock import FORMATS
 from pos_engine.dialects.base import MAC_SIZE, Draft, Kind, OnSilence, OriginalRef, Verdict, pack
 from pos_engine.errors import FrameError, PosError
 from pos_engine.framing.tpdu import Tpdu
-from pos_engine.values import Amount, Card, Identity, Text
+from pos_engine.values import Amount, Card, EncipheredTrack, Identity, Text
 from pos_engine.wire import codec
 from pos_engine.wire.field import Content, Sensitivity
 from pos_engine.wire.message import Message
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pos_engine.dialects.base import Dialect, KindRow
 
 RESPONSE_CODE: Final = 39
+PIN_BLOCK: Final = 52
 APPROVED: Final = "00"
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]*")
 _MTI: Final = re.compile(r"[0-2][1-8][0-9][0-9]")
@@ -43,7 +45,7 @@ class Finding:
 
 def findings(dialect: Dialect) -> tuple[Finding, ...]:
     """Everything that is wrong with a dialect; nothing for one that can be used."""
-    checks = (_names, _fields, _kinds, _mac, _layouts, _codes, _frame)
+    checks = (_names, _fields, _kinds, _mac, _keys, _layouts, _codes, _frame)
     found = [finding for check in checks for finding in check(dialect)]
     # A request is composed only of a table that is sound: otherwise one fault would be told many times.
     return tuple(found or _requests(dialect))
@@ -113,6 +115,21 @@ def _mac(dialect: Dialect) -> Iterator[Finding]:
         yield Finding(where, Text("the MAC is not the last field", "报文鉴别码不是最后一个域"))
     if rule.algorithm not in ALGORITHMS:
         yield Finding("MAC", Text("no algorithm has that name", "没有该名称的算法"))
+
+
+def _keys(dialect: Dialect) -> Iterator[Finding]:
+    scheme, listed, sign_on = dialect.scheme, dialect.spec.fields.get(PIN_BLOCK), dialect.kinds.get(Kind.SIGN_ON)
+    if scheme is None:
+        return
+    if listed is not None and listed.length.size != scheme.pin_block_bytes:
+        size = scheme.pin_block_bytes
+        yield Finding(f"field {PIN_BLOCK}", Text(f"the key scheme wants {size} bytes", f"密钥方案要求 {size} 字节"))
+    if scheme.pin_format not in FORMATS:
+        yield Finding("key scheme", Text("no PIN block format has that name", "没有该名称的PIN块格式"))
+    if sign_on is not None and sign_on.network_code != scheme.network_code:
+        yield Finding(
+            "kind sign-on", Text("asks for other keys than the key scheme has", "签到请求的密钥与密钥方案不符")
+        )
 
 
 def _layouts(dialect: Dialect) -> Iterator[Finding]:
@@ -189,6 +206,7 @@ def _request(dialect: Dialect, row: KindRow) -> tuple[Message | None, Text | Non
         card=Card.stripe(_TEST_TRACK) if row.takes_card else None,
         original=OriginalRef("000001", "000001", "0101") if acts_on_another else None,
         report="011" if 62 in row.needed else "",  # noqa: PLR2004 - the report's field
+        enciphered_track=EncipheredTrack(_TEST_TRACK),
     )
     reason = ""
     try:

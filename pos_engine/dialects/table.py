@@ -10,12 +10,19 @@ from pos_engine.wire.rules import unit_name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pos_engine.dialects.base import Dialect, KindRow
+    from pos_engine.dialects.base import Dialect, KeyScheme, KindRow
     from pos_engine.values import Text
     from pos_engine.wire.columns import Columns
     from pos_engine.wire.field import FieldSpec
 
-_LETTERS: Final = {Content.N: "n", Content.Z: "z", Content.AN: "an", Content.ANS: "ans", Content.B: "b"}
+_LETTERS: Final = {
+    Content.N: "n",
+    Content.Z: "z",
+    Content.H: "z",
+    Content.AN: "an",
+    Content.ANS: "ans",
+    Content.B: "b",
+}
 
 
 def type_of(field: FieldSpec) -> str:
@@ -47,6 +54,8 @@ def as_table(dialect: Dialect) -> dict[str, Any]:
         "tpdu": dialect.tpdu_default,
         "header": None if dialect.header is None else _columns(dialect.header, dialect.meanings),
         "mac": None if dialect.mac is None else {"field": dialect.mac.field, "algorithm": dialect.mac.algorithm},
+        "key_scheme": None if dialect.scheme is None else dialect.scheme.name,
+        "key_schemes": [scheme_as_table(scheme) for scheme in dialect.schemes.values()],
         "fields": [_field(field, dialect) for _, field in sorted(dialect.spec.fields.items())],
         "kinds": [_kind(row) for row in dialect.kinds.values()],
         "codes": [
@@ -58,6 +67,33 @@ def as_table(dialect: Dialect) -> dict[str, Any]:
             }
             for code in dialect.codes.values()
         ],
+    }
+
+
+def scheme_as_table(scheme: KeyScheme) -> dict[str, Any]:
+    """Return a key scheme as JSON has it; `verified` is false where no public source confirms it."""
+    return {
+        "name": scheme.name,
+        "title": _text(scheme.title),
+        "verified": scheme.verified,
+        "algorithm": scheme.algorithm.value,
+        "network_code": scheme.network_code,
+        "layouts": [
+            {
+                "size": layout.size,
+                "verified": layout.verified,
+                "keys": [
+                    {"usage": place.usage.name, "key_bytes": place.key_bytes, "check_bytes": place.check_bytes}
+                    for place in layout.places
+                ],
+            }
+            for layout in scheme.layouts
+        ],
+        "pin_format": scheme.pin_format,
+        "pin_block_bytes": scheme.pin_block_bytes,
+        "cipher_digit": scheme.cipher_digit,
+        "enciphers_tracks": scheme.enciphers_tracks,
+        "mac": scheme.mac,
     }
 
 

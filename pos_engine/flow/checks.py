@@ -27,10 +27,23 @@ UNKNOWN_RRN: Final = "000000000000"
 """What a terminal sends that does not know the original's RRN."""
 
 KEY_CHARACTERS_MAX: Final = 64
+ONE_BYTE: Final = "\xff"
 REPEAT_PREFIX: Final = "repeat of "
 """How the keys begin under which refused requests are repeated."""
 UNSETTLED: Final = frozenset({State.PENDING, State.DOUBTFUL, State.APPROVED})
 """States that count against a limit: what may have been charged is taken for charged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which page of a download an order fetches: its number, what its request asks for (hex), and whose it is."""
+
+    number: int
+    asks: str = ""
+    start: int | None = None
+    """The number of the record that began the download; nothing for that one itself."""
+    asked_by: int | None = None
+    """Where it begins the download: the number of the record whose answer demanded it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +62,8 @@ class Order:
     """What the till says is due; an order for another amount is refused."""
     report: str = ""
     """For a status upload: what it tells."""
+    page: Page | None = None
+    """For a download: the page that is next."""
     note: str = ""
     """What the journal is to say of it, where the terminal orders something by itself or once more."""
     is_repeat: bool = False
@@ -66,8 +81,12 @@ def check_form(order: Order, profile: Profile) -> None:
     if order.expected is not None and order.amount != order.expected:
         reason = f"{order.amount} is not the {order.expected} that the till says is due"
         raise UsageError(reason)
-    if order.kind is Kind.STATUS and not (order.report and order.report.isascii()):
-        reason = "a status report has ASCII characters, at least one"
+    if order.kind is Kind.STATUS and not (order.report and max(order.report) <= ONE_BYTE):
+        reason = "a status report has characters of one byte each, at least one"
+        raise UsageError(reason)
+    downloads = profile.dialect.downloads.values()
+    if order.page is None and any(order.kind in {*each.pages, each.end} - {Kind.STATUS} for each in downloads):
+        reason = "a page is ordered by ordering its download"
         raise UsageError(reason)
     if order.kind is Kind.SALE and order.amount is not None:
         _check_currency(order.amount, profile)
@@ -107,8 +126,9 @@ def repeat_of(record: Record, journal: JournalView) -> Record | None:
 
 def latest(record: Record, journal: JournalView) -> Record:
     """Follow a request through its repeats to the last one."""
-    repeat = repeat_of(record, journal)
-    return record if repeat is None else latest(repeat, journal)
+    while (repeat := repeat_of(record, journal)) is not None:
+        record = repeat
+    return record
 
 
 def check_repeat(order: Order, journal: JournalView) -> Record | None:
@@ -122,7 +142,7 @@ def check_repeat(order: Order, journal: JournalView) -> Record | None:
     first = journal.find_key(order.key) if order.key is not None else None
     if first is None or first.state is State.UNSENT:
         return None
-    other_amount = order.amount is not None and requested(first) != order.amount
+    other_amount = {order.amount, order.expected} - {None, requested(first)}
     if first.kind is not order.kind or other_amount or not _acts_on(first, order.original):
         reason = f"the key was used before, for another {first.kind.value} or amount"
         raise UsageError(reason)

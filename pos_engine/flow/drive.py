@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from pos_engine import limits
 from pos_engine.crypto.keys import KeyUsage
 from pos_engine.dialects.base import Kind, OnSilence
-from pos_engine.errors import DecodeError, UsageError
-from pos_engine.flow import requests
+from pos_engine.errors import DecodeError, KeyFault, MismatchError, Trouble, UsageError
+from pos_engine.flow import downloads, requests
 from pos_engine.flow.checks import Order, check_card, check_form, check_history, check_repeat
 from pos_engine.flow.effects import (
     Answered,
@@ -24,6 +24,8 @@ from pos_engine.flow.effects import (
     Authorised,
     CheckKeys,
     Effect,
+    Enciphered,
+    EncipherTrack,
     Happening,
     KeysChecked,
     MacState,
@@ -47,10 +49,11 @@ from pos_engine.session.states import FIRST_BATCH, SessionState, session_of
 
 if TYPE_CHECKING:
     from pos_engine.clock import Instant
+    from pos_engine.dialects.base import Dialect
     from pos_engine.flow.profile import Profile
     from pos_engine.journal.view import JournalView
     from pos_engine.session.states import Session
-    from pos_engine.values import Amount
+    from pos_engine.values import Amount, EncipheredTrack
 
 Drive = Generator[Effect, Happening, "Finished"]
 
@@ -125,12 +128,23 @@ def _carry_out(
 def _repeated(
     refused: Record, presented: Presented | None, journal: JournalView, profile: Profile, now: Instant
 ) -> Generator[Effect, Happening, tuple[Record, Instant]]:
-    """Sign on, and send once more what was refused until then, with the card that was read; once, and nobody waits."""
-    signed_on = yield from _signed_on(journal, profile, now)
-    if not session_of(journal, signed_on.now, profile.session).ready:
-        return refused, signed_on.now
+    """Do what is owed, the sign-on first, and send once more what was refused until then, with the card that was read.
+
+    It is an order like any other, so whatever would refuse that ends it; and it is made once.
+    """
     order = repeat_order(refused, journal, profile.dialect)
-    return (yield from _begun(order, presented, journal, profile, signed_on.now))
+    done = yield from _work_off(journal, profile, now, order)
+    session = session_of(journal, done.now, profile.session)
+    if done.blocked_by is not None or not session.ready or presented is None:
+        return refused, done.now
+    try:
+        order = repeat_order(refused, journal, profile.dialect)
+        order = check_history(order, journal, session, profile, done.now)
+        check_card(order, presented.card, journal, profile, done.now)
+    except UsageError:
+        return refused, done.now
+    record, now = yield from _begun(order, presented, journal, profile, done.now)
+    return (refused if record.state is State.UNSENT else record), now
 
 
 def authorised(kind: Kind, amount: Amount | None, stan: str) -> Generator[Effect, Happening, Instant]:
@@ -180,6 +194,9 @@ def _work_off(journal: JournalView, profile: Profile, now: Instant, order: Order
         has_tried = has_tried or is_spared
         if last.state is State.APPROVED:
             done = (*done, last)
+            if duty.kind is DutyKind.DOWNLOAD:
+                # One page in a call: whoever comes meanwhile waits for that one at most.
+                return Finished(now, None, None, done, plan(journal, profile, now))
         elif not (last.demands_sign_on or is_spared):
             return Finished(now, None, last, done, plan(journal, profile, now))
     return Finished(now, None, last, done, plan(journal, profile, now))
@@ -210,7 +227,7 @@ def _fulfil(
     duty: Duty, journal: JournalView, profile: Profile, now: Instant
 ) -> Generator[Effect, Happening, tuple[Record, Instant]]:
     if duty.record is None:
-        return (yield from _ordered(Order(kind=Kind.SIGN_ON), journal, profile, now))
+        return (yield from _ordered(duty.order or Order(kind=Kind.SIGN_ON), journal, profile, now))
     record, cue = duty.record, Cue.REPEAT
     if record.state is State.PENDING:
         # The terminal went down in the middle of this exchange: what it knew is gone, so its outcome is in doubt.
@@ -246,8 +263,22 @@ def _begun(
 ) -> Generator[Effect, Happening, tuple[Record, Instant]]:
     """Draft an order's request and run its exchange."""
     session = session_of(journal, now, profile.session)
-    record = requests.draft(order, journal, profile, now, session=session, presented=presented)
+    track, now = yield from _enciphered(presented, session, profile, now)
+    record = requests.draft(order, journal, profile, now, session=session, presented=presented, track=track)
     return (yield from _exchange(record, Cue.START, journal, profile, now))
+
+
+def _enciphered(
+    presented: Presented | None, session: Session, profile: Profile, now: Instant
+) -> Generator[Effect, Happening, tuple[EncipheredTrack | None, Instant]]:
+    """Have a swiped card's track enciphered where the key scheme wants that, with the key that is in force by now."""
+    scheme = profile.dialect.scheme
+    if presented is None or presented.card.track2 is None or scheme is None or not scheme.enciphers_tracks:
+        return None, now
+    happened = yield Ask(EncipherTrack(presented.card.track2, session.key(KeyUsage.TRACK)))
+    if not isinstance(happened, Enciphered):
+        raise _unexpected(happened)
+    return happened.track, happened.now
 
 
 def _renewed(
@@ -255,15 +286,19 @@ def _renewed(
 ) -> Generator[Effect, Happening, tuple[Record | None, Instant]]:
     """Check the keys in force before a card is taken, and sign on when they do not open: the master key was replaced.
 
-    Returns the sign-on that failed, or `None` when the keys are good.
+    Keys of another scheme than the acquirer's are as bad: it was changed. Returns the sign-on that failed, or `None`
+    when the keys are good.
     """
-    sign_on = session_of(journal, now, profile.session).sign_on
-    happened = yield Ask(CheckKeys(sign_on.keys if sign_on is not None else ()))
-    if not isinstance(happened, KeysChecked):
-        raise _unexpected(happened)
-    if happened.good:
-        return None, happened.now
-    record, now = yield from _ordered(Order(kind=Kind.SIGN_ON), journal, profile, happened.now)
+    sign_on, scheme = session_of(journal, now, profile.session).sign_on, profile.dialect.scheme
+    keys = sign_on.keys if sign_on is not None else ()
+    if scheme is None or scheme.serves(keys):
+        happened = yield Ask(CheckKeys(keys))
+        if not isinstance(happened, KeysChecked):
+            raise _unexpected(happened)
+        now = happened.now
+        if happened.good:
+            return None, now
+    record, now = yield from _ordered(Order(kind=Kind.SIGN_ON), journal, profile, now)
     return (None if record.state is State.APPROVED else record), now
 
 
@@ -272,7 +307,9 @@ def _exchange(
 ) -> Generator[Effect, Happening, tuple[Record, Instant]]:
     """Run one exchange to a state in which nothing more happens by itself."""
     session = session_of(journal, now, profile.session)
-    terms = evidence = _terms(record, session, profile, now)
+    terms = evidence = replace(
+        _terms(record, session, profile, now), before=downloads.before(record, journal, profile.dialect)
+    )
     while cue is not None:
         record, effects = step(record, cue, now, evidence)
         cue = None
@@ -310,7 +347,7 @@ def _kept_late(
 ) -> Generator[Effect, Happening, tuple[Record, Instant]]:
     """Keep what a stray message proves, on whichever record that is; returns the present exchange's own record."""
     stray = yield from _verified(stray, journal, profile, batch=batch)
-    found = belated(stray, journal, profile, batch=batch, waiting=record.number)
+    found = belated(stray, journal, profile, now, batch=batch, waiting=record.number)
     if found is None or found.late is None:
         return record, now
     if found.number == record.number:
@@ -356,13 +393,40 @@ def _read_answer(happened: Answered, record: Record, profile: Profile, terms: Ev
     cue, why = classify(record, happened, profile)
     if cue is Cue.STRANGER:
         return cue, replace(terms, note=why)
+    wanted = happened.processing_request
     evidence = replace(
         terms,
         answer=happened.message.only(dialect.kept),
-        demands_sign_on=happened.processing_request in dialect.sign_on_requests,
-        note=why,
+        demands_sign_on=wanted in dialect.sign_on_requests,
+        wanted=wanted,
+        note=why or _not_served(wanted, dialect),
     )
-    return _read_sign_on(happened, record, profile, evidence) if cue is Cue.KEYS_OFFERED else (cue, evidence)
+    if cue is Cue.KEYS_OFFERED:
+        return _read_sign_on(happened, record, profile, evidence)
+    return _read_page(happened, record, dialect, evidence) if cue is Cue.APPROVAL else (cue, evidence)
+
+
+def _not_served(wanted: str | None, dialect: Dialect) -> str:
+    """Say that the host asks for something that this terminal does not do; empty where it does, or nothing is asked."""
+    if wanted is None or wanted in dialect.sign_on_requests or wanted in dialect.downloads:
+        return ""
+    return "the host's header asks for something that this terminal does not know"
+
+
+def _read_page(happened: Answered, record: Record, dialect: Dialect, evidence: Evidence) -> tuple[Cue, Evidence]:
+    """Read what a page of a download brought; what another request would be answered with is a stranger."""
+    take = next((each.pages[record.kind] for each in dialect.downloads.values() if record.kind in each.pages), None)
+    if take is None:
+        return Cue.APPROVAL, evidence
+    try:
+        brought = take(record.request, happened.message, evidence.before)
+        return Cue.APPROVAL, replace(evidence, brought=brought)
+    except MismatchError as error:
+        return Cue.STRANGER, replace(evidence, answer=None, wanted=None, note=f"passed over an answer: {error}")
+    except DecodeError as error:
+        return Cue.UNREADABLE, replace(evidence, note=str(error))
+    except KeyFault as error:
+        return Cue.UNREADABLE, replace(evidence, note=str(error), trouble=Trouble.PUBLIC_KEY)
 
 
 def _read_sign_on(happened: Answered, record: Record, profile: Profile, evidence: Evidence) -> tuple[Cue, Evidence]:
@@ -372,7 +436,7 @@ def _read_sign_on(happened: Answered, record: Record, profile: Profile, evidence
         batch = profile.dialect.read_batch(happened.message)
     except DecodeError as error:
         return Cue.UNREADABLE, replace(evidence, note=str(error))
-    note = ""
+    note = evidence.note
     if batch is not None and record.batch not in {FIRST_BATCH, batch}:
         note = f"the host changes the batch from {record.batch} to {batch}"
     return Cue.KEYS_OFFERED, replace(evidence, keys=keys, new_batch=batch, note=note)

@@ -7,6 +7,7 @@
     Ask(CheckKeys(...))     -> KeysChecked
     Ask(Authorise(...))     -> Authorised
     Ask(VerifyMac(...))     -> Verified
+    Ask(EncipherTrack(...)) -> Enciphered
     Emit(record)            -> Done           when whoever waits for the outcome has it
 
 An exception out of a performer ends the drive: what was saved stays owed, and the next drive takes it up.
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pos_engine.dialects.base import Kind, Packet
     from pos_engine.errors import Trouble
     from pos_engine.journal.record import Record
-    from pos_engine.values import Amount, Card, PinBlock
+    from pos_engine.values import Amount, Card, EncipheredTrack, PinBlock, Track2
     from pos_engine.wire.message import Message
 
 
@@ -89,7 +90,15 @@ class VerifyMac:
     key: WrappedKey
 
 
-Question = TakeCard | CheckKeys | Authorise | VerifyMac
+@dataclass(frozen=True, slots=True)
+class EncipherTrack:
+    """Ask the keystore for a track under the track key; just before a request is made, with the key then in force."""
+
+    track: Track2
+    key: WrappedKey
+
+
+Question = TakeCard | CheckKeys | Authorise | VerifyMac | EncipherTrack
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,4 +218,14 @@ class Verified:
     good: bool
 
 
-Happening = Done | Answered | Silent | NothingSent | Unreadable | Presented | KeysChecked | Authorised | Verified
+@dataclass(frozen=True, slots=True)
+class Enciphered:
+    """The keystore's form of a track."""
+
+    now: Instant
+    track: EncipheredTrack
+
+
+Happening = (
+    Done | Answered | Silent | NothingSent | Unreadable | Presented | KeysChecked | Authorised | Verified | Enciphered
+)

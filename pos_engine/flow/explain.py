@@ -6,12 +6,13 @@ whoever asks, and whenever. Nothing in it is secret.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from pos_engine.dialects.base import REVERSAL_REASONS, Kind, OnSilence
-from pos_engine.flow.outcomes import DUTIES, FOUND, UNRESOLVED, Line, Standing, duty_of, line_of
-from pos_engine.journal.record import State
+from pos_engine.flow.checks import latest
+from pos_engine.flow.outcomes import DUTIES, FOUND, STANDINGS, UNRESOLVED, Line, Standing, duty_of, line_of
+from pos_engine.journal.record import FINAL, State
 from pos_engine.values import Text
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ _ADVICE: Final[Mapping[Standing, Text]] = {
         "请勿视为已付款; 下一笔交易前或稍候终端将自动处理",
     ),
 }
+_NO_MONEY: Final = Text("nothing: whatever is still wanted is asked for again", "无需处理, 如仍需要将重新请求")
 _KEPT: Final = Text("kept in the journal, then sent", "写入流水后发送")
 _AGAIN: Final = Text("sent again, attempt {}", "第{}次重发")
 _ANSWERED: Final = Text("the host answered {}: {}", "主机应答{}: {}")
@@ -78,6 +80,7 @@ _LATE: Final = Text("the host's approval arrived when nobody waited for it any m
 _TAKEN: Final = Text("{} took it over: {}", "{}人工确认: {}")
 _SOMEBODY: Final = Text("a supervisor", "主管")
 _DOUBT: Final = Text("in doubt: {}", "结果未知: {}")
+_REPEATED: Final = Text("it was repeated as STAN {}: {}", "已重做, 新流水号{}: {}")
 _NOT_ACCEPTED: Final = Text("not accepted", "未受理")
 
 
@@ -87,13 +90,23 @@ def explain(record: Record, journal: JournalView, dialect: Dialect) -> Explanati
     line = line_of(record, acting)
     forms = [form for each in (record, *acting) for form in _told(journal.forms(each.number), dialect)]
     duty = duty_of(record, dialect, acting, journal.last_approved(Kind.RESTORE))
-    return Explanation(
+    # What was shown as declined is reversed too, where the host proved late that it approved it.
+    is_reversing = any(each.kind is Kind.REVERSAL and each.state not in FINAL for each in acting)
+    owes = line.standing is Standing.IN_DOUBT or is_reversing
+    told = Explanation(
         line=line,
         history=tuple(forms),
         why=_why(record, line.standing, dialect),
-        next=duty if line.standing is Standing.IN_DOUBT else NOTHING_OWED,
+        next=duty if owes else NOTHING_OWED,
         advice=_advice(record, line.standing, duty, dialect),
     )
+    repeat = latest(record, journal)
+    if repeat is record or owes:
+        return told
+    # What is to be done now is what the repeat says: whoever sold anew would sell twice.
+    repeated = explain(repeat, journal, dialect)
+    name, standing = _same(f"{repeat.stan} ({repeat.batch})"), STANDINGS[repeated.line.standing]
+    return replace(told, next=_filled(_REPEATED, name, standing), advice=repeated.advice)
 
 
 def _why(record: Record, standing: Standing, dialect: Dialect) -> Text:
@@ -109,6 +122,8 @@ def _advice(record: Record, standing: Standing, duty: Text, dialect: Dialect) ->
         return dialect.meaning(record.code or "").action
     if standing is Standing.IN_DOUBT and duty in {DUTIES[OnSilence.ASK], UNRESOLVED}:
         return _CALL
+    if standing is Standing.IN_DOUBT and duty is DUTIES[OnSilence.FORGET]:
+        return _NO_MONEY
     return _ADVICE[standing]
 
 

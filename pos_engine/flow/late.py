@@ -1,8 +1,9 @@
 """Answers that came when nobody waited for them: what one proves, and on which record that is kept.
 
-Only one of them matters to money: the proven approval of a request whose outcome is in doubt. It is kept on the
-reversal that it has crossed, or on the request itself while that has none. A reversal which the host ended by not
-knowing the request has then ended nothing, and another one is owed under the same STAN. An outcome that was shown never
+Only one of them matters to money: the proven approval of a request that does not count as approved. Of one in doubt it
+is kept on the reversal that it has crossed, or on the request itself while that has none. A reversal which the host
+ended by not knowing the request has then ended nothing, and another one is owed under the same STAN. One that was
+declined without proof was charged all the same, so its reversal is owed from then on. An outcome that was shown never
 changes.
 """
 
@@ -12,12 +13,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pos_engine.crypto.keys import KeyUsage
-from pos_engine.dialects.base import Kind, Verdict
+from pos_engine.dialects.base import Kind, OnSilence, Verdict
 from pos_engine.flow.effects import MacState
+from pos_engine.flow.requests import UNWANTED_REASON, draft_reversal
 from pos_engine.flow.responses import mismatch, verdict_of
 from pos_engine.journal.record import State
 
 if TYPE_CHECKING:
+    from pos_engine.clock import Instant
     from pos_engine.crypto.keys import WrappedKey
     from pos_engine.flow.effects import Answered
     from pos_engine.flow.profile import Profile
@@ -28,7 +31,9 @@ if TYPE_CHECKING:
 IN_DOUBT: Final = frozenset({State.PENDING, State.DOUBTFUL})
 
 
-def belated(stray: Answered, journal: JournalView, profile: Profile, *, batch: str, waiting: int) -> Record | None:
+def belated(
+    stray: Answered, journal: JournalView, profile: Profile, now: Instant, *, batch: str, waiting: int
+) -> Record | None:
     """Return a record with what a stray message proves about it, to be saved; `None` when that is nothing new.
 
     `batch` is the one in force, for answers that name none. `waiting` is the record that now waits for its answer: what
@@ -38,13 +43,28 @@ def belated(stray: Answered, journal: JournalView, profile: Profile, *, batch: s
     if stray.mac is not MacState.VALID or verdict_of(stray.message, dialect) is not Verdict.APPROVAL:
         return None
     request = answered_by(stray.message, journal, profile, batch=batch)
-    if request is None or request.number == waiting or request.state not in IN_DOUBT:
+    if request is None or request.number == waiting:
+        return None
+    if request.state is State.DECLINED:
+        return _taken_back(request, stray.message.only(dialect.kept), journal, profile, now)
+    if request.state not in IN_DOUBT:
         return None
     reversals = [each for each in journal.acting_on(request.number) if each.kind is Kind.REVERSAL]
     kept_on = reversals[-1] if reversals else request
     if kept_on.late is not None:
         return None
     return with_proof(kept_on, stray.message.only(dialect.kept))
+
+
+def _taken_back(
+    request: Record, approval: Message, journal: JournalView, profile: Profile, now: Instant
+) -> Record | None:
+    """Return the reversal that is owed for what was shown as declined; `None` where there is one, or can be none."""
+    is_reversible = profile.dialect.kinds[request.kind].on_silence is OnSilence.REVERSE
+    if not is_reversible or any(each.kind is Kind.REVERSAL for each in journal.acting_on(request.number)):
+        return None
+    owed = draft_reversal(replace(request, reason=UNWANTED_REASON, late=approval), journal, profile, now)
+    return with_proof(replace(owed, state=State.DOUBTFUL), approval)
 
 
 def answered_by(message: Message, journal: JournalView, profile: Profile, *, batch: str) -> Record | None:

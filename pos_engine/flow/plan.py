@@ -5,7 +5,7 @@ made when nothing else is, so that nobody waits for it. Then come the duties, ol
 first: a sale whose outcome is in doubt owes a reversal, and a reversal that was not accepted is repeated with the
 same STAN until it is. A duty that failed waits longer each time, by elapsed seconds and never by the wall clock; it
 is never dropped. One that failed too often is unresolved until a person takes it over; then it goes on being tried, and
-nothing waits for it any more.
+nothing waits for it any more. Downloads come last, when nobody waits and no hour is busy.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from pos_engine import limits
 from pos_engine.dialects.base import Kind, OnSilence
 from pos_engine.flow.checks import is_reversed, is_unknown
+from pos_engine.flow.downloads import next_page, unfinished
 from pos_engine.journal.record import Record, State
 from pos_engine.session.states import SessionState, session_of
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pos_engine.clock import Instant
+    from pos_engine.flow.checks import Order
     from pos_engine.flow.profile import Profile
     from pos_engine.journal.view import JournalView
 
@@ -35,6 +37,7 @@ class DutyKind(enum.Enum):
     REVERSE = "reverse a request whose outcome is in doubt"
     REPEAT = "send a request again until it is accepted"
     ASK = "find out from the acquirer what became of a request, and say so"
+    DOWNLOAD = "fetch the next page of what the host gives its terminals"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class Duty:
     wait_s: float = 0.0
     is_locked: bool = False
     """Whether nobody may ask for it before its time: the host keeps demanding what it was given."""
+    order: Order | None = None
+    """What to order, where that is not a sign-on and acts on no record."""
 
     @property
     def is_taken_over(self) -> bool:
@@ -86,7 +91,21 @@ def plan(
     is_quiet = not (wanted or urgent or profile.session.is_busy(now.wall)) and (first is None or first.wait_s > 0)
     if session.state is SessionState.STALE and is_quiet:
         return _sign_on(journal, now)
-    return first
+    download = None if wanted or urgent else _download(journal, profile, now)
+    return min((duty for duty in (first, download) if duty is not None), key=lambda duty: duty.wait_s, default=None)
+
+
+def _download(journal: JournalView, profile: Profile, now: Instant) -> Duty | None:
+    """Name the page to fetch next, of the download that may go on first, and not before busy hours are over."""
+    waits = [
+        (max(each.held_s, _wait_s(each.failed[-1], len(each.failed), now) if each.failed else 0.0), each)
+        for each in unfinished(journal, profile.dialect, now)
+    ]
+    if not waits:
+        return None
+    wait_s, found = min(waits, key=lambda wait: wait[0])
+    wait_s = max(wait_s, profile.session.quiet_in_s(now.wall))
+    return Duty(DutyKind.DOWNLOAD, None, wait_s, order=next_page(found, journal, profile))
 
 
 def _sign_on(journal: JournalView, now: Instant) -> Duty:
@@ -130,7 +149,8 @@ def _duty_of(record: Record, acting: Sequence[Record], profile: Profile, now: In
             # The terminal went down in the middle of it. That says nothing about the host: no reason to wait.
             return Duty(DutyKind.REPEAT, record)
         case OnSilence.REPEAT:
-            return Duty(DutyKind.REPEAT, record, _wait_s(record, record.attempts, now))
+            # One that was never sent is owed for what came late, and there is no failure to wait after.
+            return Duty(DutyKind.REPEAT, record, _wait_s(record, record.attempts, now) if record.attempts else 0.0)
         case OnSilence.ASK if record.resolution is None:
             return Duty(DutyKind.ASK, record)
         case _:

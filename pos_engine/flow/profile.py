@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pos_engine import limits
+from pos_engine.dialects.entries import Devices
+from pos_engine.session.contingency import Contingency
 from pos_engine.session.policy import Policy
 from pos_engine.values import CNY, Currency
 
@@ -43,5 +45,9 @@ class Profile:
     """Whether a decline without a MAC counts; else it is reversed with reason 98."""
     accepts_unsigned_reversals: bool = True
     """Whether an answer without a MAC may end a reversal; else it is sent again until one with a MAC does."""
+    devices: Devices = field(default_factory=lambda: Devices(reader=True, pin_pad=True))
+    """What a status upload tells of the devices."""
     repeats_refused: bool = False
     """Whether a request without PIN and chip that the host refused until a sign-on is repeated without asking."""
+    contingency: Contingency = field(default_factory=Contingency)
+    """What the till does while the terminal cannot sign on."""

@@ -27,11 +27,21 @@ ENTRIES_WITHOUT_CHIP: Final = frozenset({"01", "02"})
 
 
 def may_be_repeated(record: Record, journal: JournalView, dialect: Dialect) -> bool:
-    """Tell whether the host refused a request until a sign-on, and for certain charged nothing for it."""
-    is_demand = record.code is not None and dialect.meaning(record.code).verdict is Verdict.SIGN_ON
-    if not is_demand or not dialect.kinds[record.kind].takes_card:
+    """Tell whether the host refused a request about money until a sign-on, and for certain charged nothing for it.
+
+    What a backup holds may have been repeated since: nobody knows. Where something reverses the request, that has to
+    be over: the host may have approved it late.
+    """
+    row = dialect.kinds.get(record.kind)
+    restored = journal.last_approved(Kind.RESTORE)
+    if row is None or not (row.financial and row.takes_card):
         return False
-    return record.state is State.DECLINED or is_reversed(journal.acting_on(record.number))
+    if restored is not None and record.number < restored.number:
+        return False
+    is_demand = record.code is not None and dialect.meaning(record.code).verdict is Verdict.SIGN_ON
+    acting = journal.acting_on(record.number)
+    is_plain = record.state is State.DECLINED and not any(each.kind is Kind.REVERSAL for each in acting)
+    return is_demand and (is_plain or is_reversed(acting))
 
 
 def repeat_order(record: Record, journal: JournalView, dialect: Dialect) -> Order:
@@ -39,12 +49,11 @@ def repeat_order(record: Record, journal: JournalView, dialect: Dialect) -> Orde
 
     Raises `UsageError` when it was not refused until a sign-on, or when it names a sale that only the host knows.
     """
-    if not may_be_repeated(record, journal, dialect):
+    while (repeat := repeat_of(record, journal)) is not None and may_be_repeated(repeat, journal, dialect):
+        record = repeat
+    if repeat is None and not may_be_repeated(record, journal, dialect):
         reason = f"STAN {record.stan} was not refused until a sign-on, or not for certain: there is nothing to repeat"
         raise UsageError(reason)
-    repeat = repeat_of(record, journal)
-    if repeat is not None and may_be_repeated(repeat, journal, dialect):
-        return repeat_order(repeat, journal, dialect)
     return Order(
         kind=record.kind,
         amount=None if record.kind is Kind.VOID else requested(record),

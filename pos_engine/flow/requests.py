@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pos_engine.flow.profile import Profile
     from pos_engine.journal.view import JournalView
     from pos_engine.session.states import Session
+    from pos_engine.values import EncipheredTrack
 
 UNWANTED_REASON: Final = REVERSAL_REASONS[Cue.UNWANTED]
 
@@ -40,11 +41,16 @@ def draft(
     *,
     session: Session,
     presented: Presented | None = None,
+    track: EncipheredTrack | None = None,
 ) -> Record:
-    """Build the record of a new exchange, with the next STAN and the batch in force."""
+    """Build the record of a new exchange, with the next STAN and the batch in force.
+
+    `track` is the presented card's, where the key scheme has it enciphered.
+    """
     row = profile.dialect.kinds[order.kind]
     card = presented.card if presented is not None else None
     pin_block = presented.pin_block if presented is not None else None
+    page = order.page
     details = Draft(
         row=row,
         identity=profile.identity,
@@ -57,8 +63,11 @@ def draft(
         operator=profile.operator,
         allows_partial=order.allows_partial,
         report=order.report,
+        asks=page.asks if page is not None else "",
+        enciphered_track=track,
     )
     original = own_sale(order.original, journal) if order.original else None
+    acts_on = original.number if original is not None else None
     return Record(
         number=journal.next_number(),
         kind=order.kind,
@@ -70,9 +79,11 @@ def draft(
         changed=now,
         amount=order.amount,
         card=card.pan.masked if card is not None else None,
-        original=original.number if original is not None else None,
+        original=page.start if page is not None else acts_on,
         key=order.key,
         notes=(order.note,) if order.note else (),
+        page=page.number if page is not None else None,
+        asked_by=page.asked_by if page is not None else None,
     )
 
 

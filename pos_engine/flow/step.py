@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from pos_engine.clock import Instant
     from pos_engine.crypto.keys import WrappedKey
+    from pos_engine.dialects.base import Brought
     from pos_engine.errors import Trouble
     from pos_engine.journal.record import Record
     from pos_engine.wire.message import Message
@@ -39,6 +40,12 @@ class Evidence:
     note: str = ""
     trouble: Trouble | None = None
     """What went wrong, where more is known than the cue says."""
+    wanted: str | None = None
+    """The answer's processing request."""
+    brought: str | None = None
+    """What a page of a download brought."""
+    before: tuple[Brought, ...] = ()
+    """What the pages before it brought."""
 
 
 def step(record: Record, cue: Cue, now: Instant, evidence: Evidence) -> tuple[Record, tuple[Effect, ...]]:
@@ -51,11 +58,13 @@ def step(record: Record, cue: Cue, now: Instant, evidence: Evidence) -> tuple[Re
     moved = replace(
         record,
         state=state,
-        changed=now,
+        # Working keys are as old as the answer that brought them, however long it took to check them.
+        changed=record.changed if cue is Cue.KEYS_GOOD else now,
         notes=_noted(record.notes, evidence.note, is_open=state is State.PENDING),
         demands_sign_on=record.demands_sign_on or cue in DEMANDS or evidence.demands_sign_on,
         unsent=record.unsent + (cue is Cue.NOT_SENT_AGAIN),
         trouble=_troubled(record.trouble, cue, evidence),
+        wanted=evidence.wanted or record.wanted,
     )
     return _ACTIONS[action](moved, cue, evidence)
 
@@ -83,7 +92,7 @@ def _begin(record: Record, _cue: Cue, evidence: Evidence) -> tuple[Record, tuple
 
 def _conclude(record: Record, cue: Cue, evidence: Evidence) -> tuple[Record, tuple[Effect, ...]]:
     """Keep what decided. Keys and batch of a sign-on are in its one record, so they become current in one commit."""
-    done = replace(record, answer=evidence.answer or record.answer)
+    done = replace(record, answer=evidence.answer or record.answer, brought=evidence.brought)
     digits = evidence.answer.get(4) if evidence.answer is not None and cue is Cue.APPROVAL else None
     if record.amount is not None and digits is not None:
         # A partial approval names a smaller amount; only that was moved.

@@ -27,7 +27,8 @@ KEEP: Final = "the journal is refused as it is, keep it as evidence"
 ABOUT: Final = "SELECT name, value FROM about"
 ENTRIES: Final = "SELECT seq, number, sealed, body, digest FROM entries ORDER BY seq"
 INDEX: Final = """
-    SELECT c.number, c.kind, c.state, c.stan, c.batch, c.original, c.demanded_after, c.ends, c.key, c.day, c.seq, e.body
+    SELECT c.number, c.kind, c.state, c.stan, c.batch, c.original, c.demanded_after, c.ends, c.key, c.day, c.wanted,
+        c.seq, e.body
     FROM current c LEFT JOIN entries e ON e.seq = c.seq ORDER BY c.number"""
 SEALS: Final = "SELECT number, wrapped, box FROM seals"
 RECEIPTS: Final = "SELECT number, receipt FROM receipts"

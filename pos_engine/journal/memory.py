@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from pos_engine.dialects.base import Kind
+from pos_engine.dialects.base import NO_REQUESTS, Kind
 from pos_engine.journal.record import Record, State, freeze, thaw
 from pos_engine.journal.view import FAILURES_MAX, admit, following_stan
 
@@ -31,6 +32,7 @@ class _Index:
     unsettled: set[int] = field(default_factory=set)
     ended: dict[int, set[int]] = field(default_factory=dict)
     demands: dict[int | None, set[int]] = field(default_factory=dict)
+    wanted: dict[str | None, list[int]] = field(default_factory=dict)
     newest_request: int | None = None
 
     def add(self, record: Record) -> None:
@@ -53,6 +55,11 @@ class _Index:
             self.demands.setdefault(new.signed_on_by, set()).add(new.number)
         if new.ends is not None:
             self.ended.setdefault(new.ends, set()).add(new.number)
+        before = old.wanted if old is not None else None
+        if new.wanted != before:
+            insort(self.wanted.setdefault(new.wanted, []), new.number)
+            if before is not None:
+                self.wanted[before].remove(new.number)
         (self.unsettled.add if new.state in _UNSETTLED else self.unsettled.discard)(new.number)
         if new.state is State.APPROVED:
             self.approved[new.kind] = max(new.number, self.approved.get(new.kind, 0))
@@ -150,6 +157,12 @@ class MemoryJournal:
         """Return the newest record, sent under this sign-on, whose answer demanded another."""
         return self._find(max(self._index.demands.get(sign_on, ()), default=None))
 
+    def wanted_after(self, request: str, number: int) -> Record | None:
+        """Return the oldest record with a higher number whose answer carried a processing request."""
+        numbers = self._index.wanted.get(request, ())
+        later = numbers[bisect_right(numbers, number) :][:1]
+        return self._find(later[0] if later else None)
+
     def failures(self, kind: Kind) -> Sequence[Record]:
         """Return the records of a kind after its last approved one."""
         since = self._index.approved.get(kind, 0)
@@ -165,6 +178,11 @@ class MemoryJournal:
     def recent(self, count: int) -> Sequence[Record]:
         """Return the newest records, newest first."""
         return self._records(islice(reversed(self._bodies), count))
+
+    def recent_requests(self, count: int) -> Sequence[Record]:
+        """Return the newest records of requests, newest first."""
+        newest = (record for record in map(self._find, reversed(self._bodies)) if record is not None)
+        return list(islice((record for record in newest if record.kind not in NO_REQUESTS), count))
 
     def forms(self, number: int) -> Sequence[Record]:
         """Return every form that a record had."""

@@ -100,6 +100,14 @@ class Record:
     resolution: Resolution | None = None
     trouble: Trouble | None = None
     """What went wrong with the last attempt, as the terminal itself saw it."""
+    wanted: str | None = None
+    """The processing request that its answer carried: what the host wants done besides."""
+    page: int | None = None
+    """Of a download: which page it fetches, from 0. Page 0 begins it, and `original` of every other names that one."""
+    brought: str | None = None
+    """Of a download's page: what it brought, in hex; public keys and parameters are no secrets."""
+    asked_by: int | None = None
+    """Of a download's page 0: the number of the record whose answer asked for it; a person did where there is none."""
 
     @property
     def ends(self) -> int | None:
@@ -184,6 +192,10 @@ def freeze(record: Record, spec: MessageSpec) -> AtRest:
         "late": None if record.late is None else _message_out(open_part(record.late, spec)),
         "resolution": None if record.resolution is None else _resolution_out(record.resolution),
         "trouble": None if record.trouble is None else record.trouble.name,
+        "wanted": record.wanted,
+        "page": record.page,
+        "brought": record.brought,
+        "asked_by": record.asked_by,
     }
     sealed = {str(number): value for number, value in card_part(record.request, spec).items()}
     return AtRest(_text(body), _text(sealed).encode() if sealed else b"")
@@ -237,6 +249,10 @@ def _record_in(body: dict[str, Any]) -> Record:
         late=None if late is None else _message_in(late),
         resolution=None if resolution is None else _resolution_in(*resolution),
         trouble=None if trouble is None else Trouble[trouble],
+        wanted=body["wanted"],
+        page=body["page"],
+        brought=body["brought"],
+        asked_by=body["asked_by"],
     )
 
 

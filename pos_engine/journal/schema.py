@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pos_engine.journal.record import Record
 
-VERSION: Final = 2
+VERSION: Final = 3
 """`PRAGMA user_version` of this layout."""
 BUSY_TIMEOUT_S: Final = 2.0
 """Seconds to wait for a reader that is in the way."""
@@ -37,12 +37,13 @@ TABLES: Final = (
         body TEXT NOT NULL, digest BLOB NOT NULL)""",
     """CREATE TABLE current (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, state TEXT NOT NULL, stan TEXT NOT NULL,
         batch TEXT NOT NULL, original INTEGER, demanded_after INTEGER, ends INTEGER,
-        key TEXT, day TEXT NOT NULL, seq INTEGER NOT NULL)""",
+        key TEXT, day TEXT NOT NULL, wanted TEXT, seq INTEGER NOT NULL)""",
     "CREATE UNIQUE INDEX one_request_a_stan ON current (batch, stan) WHERE kind <> 'reversal'",
     "CREATE INDEX by_original ON current (original) WHERE original IS NOT NULL",
     "CREATE INDEX by_end ON current (ends) WHERE ends IS NOT NULL",
     "CREATE INDEX by_demand ON current (demanded_after) WHERE demanded_after IS NOT NULL",
     "CREATE INDEX by_key ON current (key) WHERE key IS NOT NULL",
+    "CREATE INDEX by_wanted ON current (wanted) WHERE wanted IS NOT NULL",
     "CREATE INDEX by_day ON current (kind, day)",
     "CREATE INDEX by_kind ON current (kind)",
     "CREATE INDEX by_state ON current (kind, state)",
@@ -51,10 +52,10 @@ TABLES: Final = (
 )
 INSERT_ENTRY: Final = "INSERT INTO entries (seq, number, sealed, body, digest) VALUES (?, ?, ?, ?, ?)"
 UPSERT_CURRENT: Final = """
-    INSERT INTO current (number, kind, state, stan, batch, original, demanded_after, ends, key, day, seq)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO current (number, kind, state, stan, batch, original, demanded_after, ends, key, day, wanted, seq)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (number) DO UPDATE SET state = excluded.state, original = excluded.original,
-        demanded_after = excluded.demanded_after, ends = excluded.ends, seq = excluded.seq"""
+        demanded_after = excluded.demanded_after, ends = excluded.ends, wanted = excluded.wanted, seq = excluded.seq"""
 INSERT_SEAL: Final = "INSERT INTO seals (number, wrapped, box) VALUES (?, ?, ?)"
 DELETE_SEAL: Final = "DELETE FROM seals WHERE number = ?"
 INSERT_RECEIPT: Final = "INSERT INTO receipts (number, receipt) VALUES (?, ?)"
@@ -103,7 +104,7 @@ def columns(record: Record) -> tuple[object, ...]:
     kind, state = record.kind.value, record.state.name
     demanded_after = record.signed_on_by if record.demands_sign_on else None
     numbers = record.number, kind, state, record.stan, record.batch, record.original, demanded_after
-    return *numbers, record.ends, record.key, record.day
+    return *numbers, record.ends, record.key, record.day, record.wanted
 
 
 def create(path: Path, about: Mapping[str, str]) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from pos_engine.dialects.base import Kind
+from pos_engine.dialects.base import NO_REQUESTS, Kind
 from pos_engine.errors import JournalFault
 from pos_engine.journal import backup, mark, schema
 from pos_engine.journal.audit import Audited, about, audit, last_stan
@@ -53,6 +53,7 @@ OPEN: Final = """
 ACTING_ON: Final = "WHERE c.original = ? ORDER BY c.number"
 LAST_APPROVED: Final = "WHERE c.kind = ? AND c.state = ? ORDER BY c.number DESC LIMIT 1"
 DEMANDED_AFTER: Final = "WHERE c.demanded_after = ? ORDER BY c.number DESC LIMIT 1"
+WANTED_AFTER: Final = "WHERE c.wanted = ? AND c.number > ? ORDER BY c.number LIMIT 1"
 FAILURES: Final = """
     WHERE c.kind = ? AND c.number >
         (SELECT COALESCE(MAX(a.number), 0) FROM current a WHERE a.kind = ? AND a.state = ?)
@@ -62,6 +63,7 @@ OF_DAY: Final = "WHERE c.kind = ? AND c.day = ? ORDER BY c.number"
 SINCE_DAY: Final = "WHERE c.kind = ? AND c.day >= ? ORDER BY c.number"
 SEALED: Final = "WHERE c.number IN (SELECT number FROM seals) ORDER BY c.number"
 RECENT: Final = "ORDER BY c.number DESC LIMIT ?"
+RECENT_REQUESTS: Final = f"WHERE c.kind NOT IN ({', '.join('?' * len(NO_REQUESTS))}) {RECENT}"
 ENTRIES: Final = """
     SELECT e.seq, e.number, e.sealed, e.body, e.digest, p.digest
     FROM entries e JOIN current c ON c.number = e.number LEFT JOIN entries p ON p.seq = e.seq - 1
@@ -279,6 +281,10 @@ class SqliteJournal:
         """Return the newest record, sent under this sign-on, whose answer demanded another."""
         return self._first(DEMANDED_AFTER, sign_on)
 
+    def wanted_after(self, request: str, number: int) -> Record | None:
+        """Return the oldest record with a higher number whose answer carried a processing request."""
+        return self._first(WANTED_AFTER, request, number)
+
     def failures(self, kind: Kind) -> Sequence[Record]:
         """Return the records of a kind after its last approved one."""
         return self._records(FAILURES, kind.value, kind.value, State.APPROVED.name, FAILURES_MAX)[::-1]
@@ -302,6 +308,10 @@ class SqliteJournal:
     def recent(self, count: int) -> Sequence[Record]:
         """Return the newest records, newest first."""
         return self._records(RECENT, count)
+
+    def recent_requests(self, count: int) -> Sequence[Record]:
+        """Return the newest records of requests, newest first."""
+        return self._records(RECENT_REQUESTS, *(kind.value for kind in NO_REQUESTS), count)
 
     def forms(self, number: int) -> Sequence[Record]:
         """Return every form that a record had."""

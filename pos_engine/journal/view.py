@@ -59,6 +59,10 @@ class JournalView(Protocol):
         """Return the newest record, sent under this sign-on, whose answer demanded another; `None` without one."""
         ...
 
+    def wanted_after(self, request: str, number: int) -> Record | None:
+        """Return the oldest record with a higher number whose answer carried this processing request."""
+        ...
+
     def failures(self, kind: Kind) -> Sequence[Record]:
         """Return, oldest first, the records of a kind after its last approved one (at most the last 16).
 
@@ -84,6 +88,10 @@ class JournalView(Protocol):
 
     def recent(self, count: int) -> Sequence[Record]:
         """Return the newest records, newest first."""
+        ...
+
+    def recent_requests(self, count: int) -> Sequence[Record]:
+        """Return the newest records of requests, newest first: without those of which nothing was ever sent."""
         ...
 
     def forms(self, number: int) -> Sequence[Record]:

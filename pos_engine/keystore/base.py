@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pos_engine.crypto.cipher import Algorithm
     from pos_engine.crypto.keys import WrappedKey
     from pos_engine.values import KeyBytes, PinBlock
 
@@ -25,6 +26,25 @@ class KeyStore(Protocol):
 
     def mac(self, wrapped: WrappedKey, algorithm: str, data: bytes) -> bytes:
         """Return the MAC over `data`, as it is sent; `algorithm` is a name of `crypto.mac.ALGORITHMS`."""
+        ...
+
+    def mac_once(self, wrapped: WrappedKey, algorithm: str, data: bytes) -> bytes:
+        """Return the MAC under a key that may be in force no more: nothing of it is kept, and no kept key makes room.
+
+        For an answer that came late, and was made with the key of its request's time.
+        """
+        ...
+
+    def retire(self, in_force: Iterable[WrappedKey]) -> None:
+        """Forget whatever is held of working keys other than these: a sign-on has replaced them.
+
+        From then on an old key serves only where it is handed in again.
+        """
+        ...
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """The cipher that the master key is for."""
         ...
 
     def pin_block(self, wrapped: WrappedKey, clear_block: bytes) -> PinBlock:

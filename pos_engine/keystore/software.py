@@ -40,7 +40,8 @@ class SoftwareKeyStore:
     """A `KeyStore` whose keys are in this process's memory.
 
     Unwrapped working keys are kept ready, one per usage: the moment another key of a usage is used, the old one is
-    dropped, so that no more than three are ever in memory and none outlives its replacement.
+    dropped, so that no more than three are ever in memory. `retire` drops at once what a sign-on has replaced, whether
+    its successor is used or not; and a key of earlier that proves a late answer is kept by nobody.
     """
 
     __slots__ = ("_algorithm", "_storage", "_tmk", "_working")
@@ -91,6 +92,11 @@ class SoftwareKeyStore:
         """Return the type alone; `describe` gives check values."""
         return f"{type(self).__name__}({'closed' if self._storage is None else 'open'})"
 
+    @property
+    def algorithm(self) -> Algorithm:
+        """The cipher that the master key is for."""
+        return self._algorithm
+
     def check(self, wrapped: Iterable[WrappedKey]) -> None:
         """Unwrap every key and compare its check value; the `KeyFault` names the usage of the first that is wrong."""
         for key in wrapped:
@@ -99,6 +105,23 @@ class SoftwareKeyStore:
     def mac(self, wrapped: WrappedKey, algorithm: str, data: bytes) -> bytes:
         """Return the MAC over `data`, as it is sent; a `KeyFault` when `wrapped` is no MAC key."""
         return mac.compute(algorithm, self._cipher(wrapped, KeyUsage.MAC), data)
+
+    def mac_once(self, wrapped: WrappedKey, algorithm: str, data: bytes) -> bytes:
+        """Return the MAC under a key that is unwrapped for this one use; a `KeyFault` when it is no MAC key."""
+        _check_usage(wrapped, KeyUsage.MAC)
+        cipher = BlockCipher(self._unwrapped(wrapped), wrapped.algorithm)
+        try:
+            return mac.compute(algorithm, cipher, data)
+        finally:
+            cipher.close()
+
+    def retire(self, in_force: Iterable[WrappedKey]) -> None:
+        """Drop every working key that is kept ready and not among these."""
+        kept = set(in_force)
+        for usage, (wrapped, cipher) in tuple(self._working.items()):
+            if wrapped not in kept:
+                cipher.close()
+                del self._working[usage]
 
     def pin_block(self, wrapped: WrappedKey, clear_block: bytes) -> PinBlock:
         """Encrypt a clear PIN block, one block of the key's cipher; a `KeyFault` when `wrapped` is no PIN key."""
@@ -162,9 +185,7 @@ class SoftwareKeyStore:
         return keys.unwrap(self._master(), wrapped)
 
     def _cipher(self, wrapped: WrappedKey, usage: KeyUsage) -> BlockCipher:
-        if wrapped.usage is not usage:
-            reason = f"a {wrapped.usage.value} cannot serve as {usage.value}"
-            raise KeyFault(reason)
+        _check_usage(wrapped, usage)
         known = self._working.get(usage)
         if known is not None and known[0] == wrapped:
             return known[1]
@@ -173,6 +194,12 @@ class SoftwareKeyStore:
             known[1].close()
         self._working[usage] = (wrapped, cipher)
         return cipher
+
+
+def _check_usage(wrapped: WrappedKey, usage: KeyUsage) -> None:
+    if wrapped.usage is not usage:
+        reason = f"a {wrapped.usage.value} cannot serve as {usage.value}"
+        raise KeyFault(reason)
 
 
 def _place(wrapping_key: Path | WrappingKey) -> WrappingKey:

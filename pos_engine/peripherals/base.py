@@ -25,7 +25,10 @@ class PinPad(Protocol):
     """Anything that takes a PIN and gives it out only encrypted."""
 
     def pin_block(self, pan: Pan, amount: Amount | None, key: WrappedKey) -> PinBlock | None:
-        """Return the ISO 9564 format 0 block under `key`, or `None` when the cardholder enters no PIN."""
+        """Return the encrypted PIN block under `key`, or `None` when the cardholder enters no PIN.
+
+        ISO 9564 format 0 with a key for 3DES (and DES, where the key has 8 bytes); with one for SM4, the 16-byte block.
+        """
         ...
 
 

@@ -9,12 +9,14 @@ import getpass
 import sys
 from typing import TYPE_CHECKING
 
-from pos_engine.crypto.pinblock import format0
+from pos_engine.crypto.pinblock import FORMATS
 from pos_engine.errors import UsageError
+from pos_engine.system import entropy
 from pos_engine.values import Card
 
 if TYPE_CHECKING:
     from pos_engine.crypto.keys import WrappedKey
+    from pos_engine.crypto.pinblock import PinFormat
     from pos_engine.keystore.base import KeyStore
     from pos_engine.values import Amount, Pan, PinBlock
 
@@ -45,11 +47,12 @@ class ConsoleCardReader:
 class ConsolePinPad:
     """Takes a PIN from the keyboard or standard input; an empty line is no PIN."""
 
-    def __init__(self, keystore: KeyStore) -> None:
-        """Take the keystore that encrypts for it."""
+    def __init__(self, keystore: KeyStore, form: PinFormat = FORMATS["iso-0"]) -> None:
+        """Take the keystore that encrypts for it, and the format of the block, of `crypto.pinblock.FORMATS`."""
         self._keystore = keystore
+        self._form = form
 
     def pin_block(self, pan: Pan, amount: Amount | None, key: WrappedKey) -> PinBlock | None:
         """Ask for the PIN and return its encrypted block."""
         pin = _ask(f"PIN for {amount or 'an inquiry'} (enter for none): ")
-        return self._keystore.pin_block(key, format0(pin, pan)) if pin else None
+        return self._keystore.pin_block(key, self._form.build(pin, pan, entropy)) if pin else None

@@ -88,6 +88,19 @@ class Diagnosis:
         """Whether it is a matter of the session at all."""
         return self.cause is not Cause.NOT_SESSION
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether trying again in a few seconds may help, because it is the line or a host that is busy."""
+        return self.cause in PASSING
+
+
+PASSING: Final = frozenset(
+    {
+        *(Cause.NO_ROUTE, Cause.REFUSED, Cause.NO_CONNECTION, Cause.NAME, Cause.TIMEOUT, Cause.CLOSED, Cause.FOREIGN),
+        *(Cause.BUSY, Cause.INTERRUPTED),
+    }
+)
+"""Causes that may be gone a few seconds later; with the others a host has answered, and would answer the same."""
 
 _RETRIES: Final = Text(
     "tries again before the next transaction, and in quiet moments after waits that grow from 5 seconds to an hour",
@@ -323,6 +336,7 @@ TROUBLES: Final[Mapping[Trouble, tuple[Cause, Text]]] = {
     Trouble.BAD_MAC: (Cause.MAC, Text(Trouble.BAD_MAC.value, "应答MAC缺失或错误")),
     Trouble.KEY: (Cause.MAC, Text(Trouble.KEY.value, "工作密钥无法用主密钥解开")),
     Trouble.CHECK_VALUE: (Cause.KEYS, Text(Trouble.CHECK_VALUE.value, "密钥校验值不符")),
+    Trouble.PUBLIC_KEY: (Cause.HOST_DEFECT, Text(Trouble.PUBLIC_KEY.value, "CA公钥校验值不符")),
     Trouble.UNBUILDABLE: (Cause.SOFTWARE, Text(Trouble.UNBUILDABLE.value, "终端未能组成报文")),
     Trouble.INTERRUPTED: (Cause.INTERRUPTED, Text(Trouble.INTERRUPTED.value, "终端中途中断")),
 }

@@ -78,6 +78,10 @@ class Policy:
         """Tell whether somebody might be waiting just now."""
         return any(hours.left_s(_second_of(wall)) for hours in self.busy)
 
+    def quiet_in_s(self, wall: datetime) -> float:
+        """Seconds until these busy hours are over, 0 outside of them."""
+        return float(max((hours.left_s(_second_of(wall)) for hours in self.busy), default=0))
+
     def convenient_s(self, wall: datetime, left_s: float) -> float:
         """Seconds until a renewal should be made of a sign-on that holds `left_s` more: 0 when that is now.
 

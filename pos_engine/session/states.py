@@ -107,8 +107,10 @@ class Facts:
 
     @property
     def exchanges(self) -> int:
-        """Exchanges begun since."""
-        return self.journal.next_number() - 1 - self.sign_on.number
+        """Exchanges begun since; what was only put on record is none."""
+        notes = self.journal.kind_records(Kind.NOTE, self.sign_on.day)
+        noted = sum(1 for each in notes if each.number > self.sign_on.number)
+        return self.journal.next_number() - 1 - self.sign_on.number - noted
 
     @property
     def renew_in_s(self) -> float:
@@ -230,7 +232,7 @@ def _lock_s(facts: Facts) -> float:
 def _futile(journal: JournalView) -> int:
     """Count the sign-ons in a row, the newest included, under which nothing was answered but another demand."""
     count, useful = 0, False
-    for each in journal.recent(limits.SESSION_RECORDS_MAX):
+    for each in journal.recent_requests(limits.SESSION_RECORDS_MAX):
         if each.kind is Kind.SIGN_ON and each.state is State.APPROVED:
             if useful:
                 return count

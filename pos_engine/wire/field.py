@@ -33,6 +33,7 @@ class Content(enum.Enum):
 
     N = "digits"
     Z = "track data: digits and D"
+    H = "track data, perhaps enciphered: hex digits"
     AN = "letters, digits and blanks"
     ANS = "any printable character, and bytes above 127 for national text"
     B = "upper-case hex of whole bytes"

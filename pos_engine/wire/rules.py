@@ -31,6 +31,7 @@ PACKED: Final = frozenset({Encoding.BCD, Encoding.BINARY})
 PATTERNS: Final = {
     Content.N: re.compile(r"[0-9]*"),
     Content.Z: re.compile(r"[0-9D]*"),
+    Content.H: re.compile(r"[0-9A-F]*"),
     Content.AN: re.compile(r"[A-Za-z0-9 ]*"),
     Content.ANS: re.compile(r"[\x20-\x7e\x80-\xff]*"),
     Content.B: re.compile(r"(?:[0-9A-F]{2})*"),

@@ -74,7 +74,7 @@ class MessageSpec:
             if (listed.content is Content.B) != (listed.encoding is Encoding.BINARY):
                 reason = "binary content and binary encoding go together"
                 raise LocalProtocolError(reason, field=number)
-            if listed.encoding is Encoding.BCD and listed.content not in {Content.N, Content.Z}:
+            if listed.encoding is Encoding.BCD and listed.content not in {Content.N, Content.Z, Content.H}:
                 reason = "only digits and tracks are packed"
                 raise LocalProtocolError(reason, field=number)
             if not listed.length.fixed and listed.length.size >= 10**listed.length.prefix:

@@ -2,7 +2,8 @@
 
 host          what happens to a request, step by step, and in which order
 enrolment     terminals, their master keys, the working keys a sign-on hands out
-management    sign-on, sign-off, echo test, status upload
+management    sign-on, sign-off, echo test
+downloads     parameters, public keys, applications, card ranges; status uploads
 issuer        cards: who may pay, PIN and tries
 transactions  sale, void, refund and balance against the ledger
 originals     what a void or a refund acts on
@@ -13,6 +14,7 @@ events        what is told about each request
 
 from __future__ import annotations
 
+from simulators.acquirer.downloads import Files
 from simulators.acquirer.enrolment import Enrolled, terminal_master_key
 from simulators.acquirer.events import Event, Fate, Reply, What
 from simulators.acquirer.host import Acquirer
@@ -22,6 +24,7 @@ __all__ = [
     "Enrolled",
     "Event",
     "Fate",
+    "Files",
     "Reply",
     "What",
     "terminal_master_key",

@@ -11,14 +11,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from pos_engine.crypto import mac
-from pos_engine.dialects.base import Kind, Packet, pack, unpack
+from pos_engine.dialects.base import Kind, Packet, pack, unpack, with_enciphered_tracks
 from pos_engine.dialects.unionpay import UNIONPAY
 from pos_engine.errors import DecodeError, FrameError
 from pos_engine.framing.tpdu import TPDU_BYTES, Tpdu
 from pos_engine.wire.message import Message
 from simulators.acquirer.answers import HOST_ZONE, Decision, answer, refuse
 from simulators.acquirer.codes import Code
-from simulators.acquirer.enrolment import Enrolled, Enrolment, Terminal, WorkingKeys
+from simulators.acquirer.downloads import Downloads, Files
+from simulators.acquirer.enrolment import Enrolled, Enrolment, Terminal, WorkingKeys, schemes_of
 from simulators.acquirer.events import Event, Fate, Reply, What
 from simulators.acquirer.issuer import Issuer
 from simulators.acquirer.management import Management
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 REQUEST_FUNCTIONS: Final = frozenset("02")
 """Third digits of an MTI that asks for an answer: request and advice."""
 
+TRACKS: Final = frozenset({35, 36})
+SECURITY: Final = 53
 TAKES_PART: Final = "1"
 """Field 60.6 of a terminal that can do with less than it asks for."""
 
@@ -57,20 +60,32 @@ class Acquirer:
         ledger: Ledger | None = None,
         roster: Iterable[Enrolled] | None = None,
         remembers_unknown_reversals: bool = True,
+        files: Files | None = None,
     ) -> None:
         """Open the books, or go on with those of `ledger`; several hosts may share one.
 
         `entropy` returns that many random bytes, for working keys. `scenario` is what the host does on purpose;
         `Scenario()`: nothing. With a `roster` only its terminals are served. With `remembers_unknown_reversals=False`
-        the host is naive: it books an original that arrives after its reversal.
+        the host is naive: it books an original that arrives after its reversal. `files` is what terminals may download.
         """
         self.play = Play(scenario)
         """The scenario and what has come of it; `stage` begins another."""
         self.ledger = Ledger() if ledger is None else ledger
         self.dialect = dialect
+        # What asks for other keys of the same cipher is read the same way: only 60.3 of the sign-on differs, and tracks
+        # may be enciphered.
+        if any(scheme.enciphers_tracks for scheme in schemes_of(dialect).values()):
+            dialect = self.dialect = replace(dialect, spec=with_enciphered_tracks(dialect.spec))
+        sign_on = dialect.kinds[Kind.SIGN_ON]
+        self._variants = tuple(
+            replace(dialect, kinds={**dialect.kinds, Kind.SIGN_ON: replace(sign_on, network_code=code)})
+            for code in schemes_of(dialect)
+        )
         self._enrolment = Enrolment(entropy, roster)
         self._issuer = Issuer(cards, self.ledger)
-        self._management = Management(dialect, self._enrolment, self.ledger)
+        self.downloads = Downloads(dialect, files or Files())
+        """What terminals may download, what is demanded of them, and what they told of themselves."""
+        self._management = Management(dialect, self._enrolment, self.ledger, self.downloads)
         self._transactions = Transactions(
             self.ledger,
             self._issuer,
@@ -94,6 +109,10 @@ class Acquirer:
     def stage(self, scenario: Scenario) -> None:
         """Play another scenario from now on, from its beginning."""
         self.play = Play(scenario)
+
+    def demand(self, terminal: str, digit: str) -> None:
+        """Demand with a digit of the header that a terminal fetches or tells something, until it has done it."""
+        self.downloads.demand(terminal, digit)
 
     def forget_sessions(self) -> None:
         """Lose every working key, as a host that restarts may: all terminals must sign on (77). The ledger stays."""
@@ -129,12 +148,16 @@ class Acquirer:
         amount = message.get(4)
         return _Case(
             packet=packet,
-            row=self.dialect.kind_of(message),
+            row=self._row_of(message),
             key=Key(terminal, self._batch(message, terminal), message.get(11, "")),
             amount_minor=None if amount is None else int(amount),
             now=now,
             at=at,
         )
+
+    def _row_of(self, message: Message) -> KindRow | None:
+        rows = (dialect.kind_of(message) for dialect in (self.dialect, *self._variants))
+        return next((row for row in rows if row is not None), None)
 
     def _batch(self, message: Message, terminal: str) -> str:
         """Read the batch of a request; a dialect whose requests have none means the open one."""
@@ -168,6 +191,10 @@ class Acquirer:
         refusal = self._check_sender(case.packet, terminal, terminal.keys)
         if refusal is not None:
             return refusal
+        read = _in_clear(case, terminal.keys)
+        if read is None:
+            return refuse(Code.FORMAT_ERROR, "the track is not enciphered as the terminal's keys have it")
+        case = read
         # A reversal names its original's batch, which may have been settled meanwhile.
         if row.kind is not Kind.REVERSAL and case.key.batch != self.ledger.batch(case.key.terminal):
             return refuse(Code.SIGN_ON_FIRST, "the batch is not the open one")
@@ -254,7 +281,7 @@ class Acquirer:
         mti = case.row.answer_mti if case.row is not None else _answer_mti(case.message.mti)
         message = ruling.rewrite(answer(case.message, mti, case.row, decision, case.at))
         tpdu = case.packet.tpdu.swapped() if case.packet.tpdu is not None else None
-        header = ruling.header(case.packet.header, self.dialect)
+        header = self.downloads.header(case.key.terminal, ruling.header(case.packet.header, self.dialect))
         return pack(self.dialect, message, tpdu=tpdu, header=header, mac=self._seal(case, decision)).encode()
 
     def _seal(self, case: _Case, decision: Decision) -> Callable[[bytes], bytes] | None:
@@ -285,6 +312,17 @@ class _Case:
     @property
     def kind(self) -> Kind | None:
         return self.row.kind if self.row is not None else None
+
+
+def _in_clear(case: _Case, keys: WorkingKeys) -> _Case | None:
+    """Return a request with its tracks in clear; `None` where they are not as the key scheme has them."""
+    message, clear = case.message, {}
+    for number in TRACKS & message.keys():
+        read = keys.read_track(message[number], message.get(SECURITY, ""))
+        if read is None:
+            return None
+        clear[number] = read
+    return replace(case, packet=case.packet._replace(message=message.replace(clear))) if clear else case
 
 
 def _seal(rule: MacRule, cipher: BlockCipher, *, spoiled: bool) -> Callable[[bytes], bytes]:

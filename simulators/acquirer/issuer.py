@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pos_engine.crypto import des
-from pos_engine.crypto.pinblock import read_format0, read_format0_zero_pan
-from pos_engine.errors import KeyFault, UsageError
+from pos_engine.errors import UsageError
 from pos_engine.values import Pan, Track2
 from simulators.acquirer.codes import Code
 from simulators.ledger import card_account
@@ -21,14 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from pos_engine.values import KeyBytes
     from pos_engine.wire.message import Message
+    from simulators.acquirer.enrolment import WorkingKeys
     from simulators.cards import SimulatedCard
     from simulators.ledger import Ledger
 
 PIN_TRIES_MAX: Final = 3
-WITHOUT_PAN: Final = "1"
-"""First digit of field 53: the PIN block was made without the card number."""
 
 
 class Issuer:
@@ -67,19 +63,19 @@ class Issuer:
             return Code.FORMAT_ERROR
         return self._cards.get(presented.pop(), Code.UNKNOWN_CARD)
 
-    def check(self, card: SimulatedCard, request: Message, pin_key: KeyBytes, today: datetime) -> str:
+    def check(self, card: SimulatedCard, request: Message, keys: WorkingKeys, today: datetime) -> str:
         """Decide whether a card may be used, whatever for; returns field 39."""
         if card.refusal is not None:
             return card.refusal
         if card.expiry < today.strftime("%y%m") or request.get(14, card.expiry) != card.expiry:
             return Code.EXPIRED_CARD
-        return self._check_pin(card, request, pin_key) or Code.APPROVED
+        return self._check_pin(card, request, keys) or Code.APPROVED
 
-    def _check_pin(self, card: SimulatedCard, request: Message, pin_key: KeyBytes) -> Code | None:
+    def _check_pin(self, card: SimulatedCard, request: Message, keys: WorkingKeys) -> Code | None:
         block = request.get(52)
         if block is None:
             return None if card.pin is None else Code.WRONG_PIN
-        pin = _read_pin(bytes.fromhex(block), request.get(53, ""), card.pan, pin_key)
+        pin = keys.read_pin(bytes.fromhex(block), request.get(53, ""), card.pan)
         if pin is None:
             return Code.UNREADABLE_PIN
         if card.pin is None:
@@ -91,12 +87,3 @@ class Issuer:
         if pin == card.pin:
             return None
         return Code.LAST_PIN_TRY_WRONG if wrong + 1 == PIN_TRIES_MAX else Code.WRONG_PIN
-
-
-def _read_pin(encrypted: bytes, security: str, pan: Pan, pin_key: KeyBytes) -> str | None:
-    """Return the PIN in clear, or `None` when the block does not read under this key and card number."""
-    block = des.decrypt_ecb(pin_key, encrypted)
-    try:
-        return read_format0_zero_pan(block) if security.startswith(WITHOUT_PAN) else read_format0(block, pan)
-    except KeyFault:
-        return None

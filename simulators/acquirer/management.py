@@ -1,18 +1,19 @@
-"""What terminals ask beside transactions: sign-on, sign-off, echo test, status upload. None of it has a MAC.
+"""What terminals ask beside transactions: sign-on, sign-off, echo test, downloads, status upload. None has a MAC.
 
 Decided where sources are silent: a sign-off of a terminal that has no session is answered like any other, because the
-answer to the first one may have been lost. An echo test and a status upload need no session. A terminal whose first
+answer to the first one may have been lost. An echo test and downloads need no session. A terminal whose first
 message is not a sign-on is told to sign on (77) where anybody may come, and is unknown (97) where there is a roster.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pos_engine.dialects.base import Kind
 from simulators.acquirer.answers import Decision, refuse
 from simulators.acquirer.codes import Code
-from simulators.acquirer.enrolment import key_field
+from simulators.acquirer.enrolment import schemes_of
 from simulators.acquirer.events import What
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from pos_engine.dialects.base import Dialect, KindRow
     from pos_engine.wire.message import Message
+    from simulators.acquirer.downloads import Downloads
     from simulators.acquirer.enrolment import Enrolment
     from simulators.ledger import Ledger
 
@@ -27,8 +29,9 @@ if TYPE_CHECKING:
 class Management:
     """Serves the requests that are not about money."""
 
-    def __init__(self, dialect: Dialect, enrolment: Enrolment, ledger: Ledger) -> None:
-        """Take the terminals, and the ledger for their batches."""
+    def __init__(self, dialect: Dialect, enrolment: Enrolment, ledger: Ledger, downloads: Downloads) -> None:
+        """Take the terminals, the ledger for their batches, and what is given to them."""
+        self._downloads = downloads
         self._dialect = dialect
         self._enrolment = enrolment
         self._ledger = ledger
@@ -39,14 +42,16 @@ class Management:
             return self._sign_on(message, row, at)
         if row.kind is Kind.SIGN_OFF:
             return self._sign_off(message, at)
-        return self._take(message, row.kind)
+        return self._take(message, row.kind, at)
 
     def _sign_on(self, message: Message, row: KindRow, at: datetime) -> Decision:
-        signed_on = self._enrolment.sign_on(message[41], message[42])
+        scheme = schemes_of(self._dialect)[row.network_code]
+        signed_on = self._enrolment.sign_on(message[41], message[42], scheme)
         if isinstance(signed_on, Code):
-            return refuse(signed_on, "the terminal is not enrolled, or it belongs to another merchant")
+            other = "the terminal is not enrolled, or it belongs to another merchant"
+            return refuse(signed_on, "the roster names other keys" if signed_on is Code.UNSUPPORTED else other)
         terminal, keys = signed_on
-        handed_out = {62: key_field(terminal.tmk, keys)}
+        handed_out = {62: keys.field_62(terminal.tmk)}
         if 60 in self._dialect.layouts:  # noqa: PLR2004 - the field that has the batch
             batch = self._ledger.batch(message[41])
             handed_out[60] = self._dialect.layouts[60].join((row.message_type, batch, row.network_code))
@@ -66,11 +71,12 @@ class Management:
         self._enrolment.sign_off(message[41])
         return Decision(code=Code.APPROVED, what=What.SIGNED_OFF, rrn=self._ledger.next_rrn(at))
 
-    def _take(self, message: Message, kind: Kind) -> Decision:
+    def _take(self, message: Message, kind: Kind, at: datetime) -> Decision:
         terminal = self._enrolment.find(message[41])
         if terminal is not None and terminal.merchant != message[42]:
             return refuse(Code.WRONG_MERCHANT, "the terminal belongs to another merchant")
         if kind is Kind.ECHO:
             return Decision(code=Code.APPROVED, what=What.ECHOED)
-        report = {62: message[62]} if 62 in message else None  # noqa: PLR2004 - the field that has the report
-        return Decision(code=Code.APPROVED, what=What.NOTED, extra=report)
+        decision = self._downloads.decide(message, kind)
+        has_number = decision.code == Code.APPROVED and kind is not Kind.STATUS
+        return replace(decision, rrn=self._ledger.next_rrn(at)) if has_number else decision

@@ -99,7 +99,7 @@ class Transactions:
         left = self._issuer.available(card)
         if request.ruling.approves:
             return _Grant(card, left if request.kind is Kind.BALANCE else asked)
-        code = self._issuer.check(card, request.message, request.keys.pin, request.at)
+        code = self._issuer.check(card, request.message, request.keys, request.at)
         if code != Code.APPROVED:
             return Refusal(code, "the issuer declines")
         if request.kind is Kind.BALANCE:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from pos_engine.assembly import assemble
 from pos_engine.clock import ManualClock
 from pos_engine.config import settle
-from pos_engine.dialects.registry import DIALECTS
+from pos_engine.dialects.registry import dialect_of
+from pos_engine.dialects.unionpay.schemes import SCHEMES, USUAL
 from pos_engine.framing.length import FRAMINGS
 from pos_engine.journal.memory import MemoryJournal
 from pos_engine.keystore.software import SoftwareKeyStore
@@ -29,13 +30,14 @@ if TYPE_CHECKING:
 
     from pos_engine.config import Config
     from pos_engine.config.keys import Value
-    from pos_engine.journal.view import Journal
+    from pos_engine.journal.view import Journal, JournalView
     from pos_engine.performer import Performer
     from pos_engine.peripherals.base import CardReader, PinPad, Supervisor
     from pos_engine.trace import Trace
 
 IDENTITY: Final = Identity("T0000001", "M00000000000001")
 """The terminal of a bench, unless another is named."""
+DIALECT: Final = "unionpay"
 CARD: Final = "everyday"
 """The card in a simulated reader, unless another is named."""
 STORAGE_KEY_BYTES: Final = 32
@@ -52,11 +54,17 @@ class Bench:
         clock: ManualClock | None = None,
         acquirer: Acquirer | None = None,
         folder: Path | None = None,
+        key_scheme: str = USUAL,
     ) -> None:
-        """Set the bench up; with a `folder`, journals are files in it, else they are in memory."""
+        """Set the bench up; with a `folder`, journals are files in it, else they are in memory.
+
+        `key_scheme` is that of its terminals, unless their settings name another of the same cipher; its host serves
+        all of that cipher.
+        """
+        self._dialect = dialect_of(DIALECT, key_scheme)
         self.random = Random(seed)  # noqa: S311 - a simulation must be repeatable; nothing here is worth a secret
         self.clock = clock or ManualClock()
-        self.acquirer = acquirer or Acquirer(entropy=self.random.randbytes)
+        self.acquirer = acquirer or Acquirer(entropy=self.random.randbytes, dialect=self._dialect)
         self.conversation = Conversation(self.clock)
         self.link = MemoryLink(self.clock, self.acquirer, framing=FRAMINGS["be2"], note=self.conversation.note)
         self.books = Books(lambda: self.acquirer.ledger)
@@ -81,7 +89,7 @@ class Bench:
         and the machine's own clock. Raises what `Terminal.open` raises.
         """
         config = self._config(settings or {})
-        dialect = DIALECTS[config.dialect]
+        dialect = dialect_of(config.dialect, config.key_scheme)
         is_simulated = ADDRESS not in (settings or {})
         parts = assemble(
             config,
@@ -100,7 +108,13 @@ class Bench:
 
     def keystore(self, terminal: str = IDENTITY.terminal) -> SoftwareKeyStore:
         """Return a store with a terminal's keys, as the secure part of its PIN pad would hold them."""
-        return SoftwareKeyStore(terminal_master_key(terminal), KeyBytes(self._storage_key))
+        scheme = self._dialect.scheme or SCHEMES[USUAL]
+        master = terminal_master_key(terminal, scheme.algorithm)
+        return SoftwareKeyStore(master, KeyBytes(self._storage_key), algorithm=scheme.algorithm)
+
+    def journal(self, terminal: Terminal) -> JournalView:
+        """Return the journal of a terminal that is open, for reading."""
+        return self._open[terminal].journal
 
     def cut_power(self, terminal: Terminal) -> None:
         """End a terminal as a power cut does: nothing is said, done or tidied up; the journal is what it was."""
@@ -122,6 +136,7 @@ class Bench:
             "peripherals.reader": "simulated",
             "peripherals.pin_pad": "simulated",
             "peripherals.card": CARD,
+            "acquirer.key_scheme": self._dialect.scheme.name if self._dialect.scheme is not None else USUAL,
         }
         usual["storage.journal"] = f"{settings.get('terminal.id', IDENTITY.terminal)}.db"
         return settle(usual | dict(settings), folder=self._folder or Path())
@@ -129,5 +144,5 @@ class Bench:
     def _journal(self, config: Config) -> Journal | None:
         if self._folder is not None:
             return None
-        spec = DIALECTS[config.dialect].spec
+        spec = dialect_of(config.dialect, config.key_scheme).spec
         return self._journals.setdefault(config.terminal_id, MemoryJournal(spec))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from simulators.invariants.forms import (
     APPROVED,
     PENDING,
+    REPEAT,
     REVERSAL,
     REVERSAL_ENDS,
     REVERSIBLE,
@@ -96,11 +97,22 @@ def _one_effect_for_each_key(history: History, life: Life, originals: Mapping[Pl
     moving = {(effect.terminal, effect.batch, effect.stan) for effect in life.books if effect.net_minor}
     booked: dict[str, list[int]] = {}
     for form in (originals[place] for place in moving & originals.keys()):
-        if form["key"] is not None:
-            booked.setdefault(form["key"], []).append(form["number"])
+        booked.setdefault(_wish(form, originals), []).append(form["number"])
     for numbers in booked.values():
         if len(numbers) > 1:
             history.blame("I4", f"records {sorted(numbers)} have one idempotency key, and the host booked each of them")
+
+
+def _wish(form: Form, originals: Mapping[Place, Form]) -> str:
+    """Name what somebody wanted done: a request and its repeats are one wish, known by the first one's key if any."""
+    key: str | None = form["key"]
+    while key is not None and key.startswith(REPEAT):
+        batch, _, stan = key.removeprefix(REPEAT).partition(" ")
+        first = originals.get((_place(form)[0], batch, stan))
+        if first is None:
+            return key
+        form, key = first, first["key"]
+    return key if key is not None else f"{REPEAT}{form['batch']} {form['stan']}"
 
 
 def _money_agrees(

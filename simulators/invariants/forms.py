@@ -16,6 +16,10 @@ REVERSIBLE: Final = frozenset({"sale", "void"})
 """What silence must be followed by a reversal of."""
 REVERSAL: Final = "reversal"
 SIGN_ON: Final = "sign-on"
+NO_REQUESTS: Final = frozenset({"restore", "note"})
+"""Records of which nothing was ever sent: what a person or the till did."""
+REPEAT: Final = "repeat of "
+"""How the key of a repeat begins: behind it stand batch and STAN of what the host refused until a sign-on."""
 
 PENDING: Final = "PENDING"
 APPROVED: Final = "APPROVED"

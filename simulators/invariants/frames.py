@@ -62,11 +62,30 @@ def _named(place: int, byte: int) -> tuple[Element, ...] | None:
     return tuple(_ELEMENTS[number] for number in numbers) if _ELEMENTS.keys() >= set(numbers) else None
 
 
-_NAMED = tuple(tuple(_named(place, byte) for byte in range(256)) for place in range(8))
+Named = tuple[tuple[tuple[Element, ...] | None, ...], ...]
+"""The elements that each byte of the bitmap names."""
+_NAMED: Final[Named] = tuple(tuple(_named(place, byte) for byte in range(256)) for place in range(8))
+PIN: Final = 52
+LONG_PIN_BYTES: Final = 16
+"""With SM4 a PIN block has 16 bytes; which it is, the message does not say before it comes."""
+
+
+def _with_long_pin(named: Named) -> Named:
+    long: Element = (PIN, 0, LONG_PIN_BYTES, False, False)
+    place = (PIN - 1) // 8
+    row = tuple(each and tuple(long if one[0] == PIN else one for one in each) for each in named[place])
+    return (*named[:place], row, *named[place + 1 :])
+
+
+_LONG_PIN: Final = _with_long_pin(_NAMED)
 
 
 def read(payload: bytes) -> Frame | None:
     """Read a frame's payload; `None` for what is no message of the dialect."""
+    return _read(payload, _NAMED) or _read(payload, _LONG_PIN)
+
+
+def _read(payload: bytes, named: Named) -> Frame | None:
     if len(payload) < ELEMENTS or payload[0] != TPDU_ID:
         return None
     text = payload.hex()
@@ -76,7 +95,7 @@ def read(payload: bytes) -> Frame | None:
     for place, byte in enumerate(payload[BITMAP:ELEMENTS]):
         if not byte:
             continue
-        elements = _NAMED[place][byte]
+        elements = named[place][byte]
         if elements is None or at is None:
             return None
         at = _walk(payload, text, at, elements, fields)

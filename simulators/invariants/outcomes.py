@@ -10,6 +10,7 @@ from simulators.invariants.forms import (
     DECLINED,
     DOUBTFUL,
     FINAL,
+    NO_REQUESTS,
     PENDING,
     REVERSAL,
     SIGN_ON,
@@ -45,7 +46,7 @@ def saved(history: History, text: str, form: Form) -> None:
         _keeps_outcome(history, before, form)
     if state == PENDING and (before is None or before["attempts"] != form["attempts"]):
         _uses_newest_keys(history, form)
-    if state in DECIDED and (before is None or before["state"] not in FINAL):
+    if form["kind"] not in NO_REQUESTS and state in DECIDED and (before is None or before["state"] not in FINAL):
         decided(history, form)
         if form["kind"] == SIGN_ON and state == APPROVED:
             _has_whole_key_set(history, form)

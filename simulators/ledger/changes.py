@@ -27,6 +27,8 @@ class What(enum.Enum):
     ECHOED = "echoed"
     NOTED = "noted"
     """A report of the terminal was taken."""
+    DOWNLOADED = "downloaded"
+    """A terminal was given a page of what it is to keep, or has all of it."""
     APPROVED = "approved"
     DECLINED = "declined"
     REVERSED = "reversed"

@@ -33,7 +33,7 @@ LINES_PER_STAN_MAX: Final = 32
 UNPROVEN_LINES_MAX: Final = 10_000
 """Messages kept in all of senders that did not prove who they are: names and numbers of theirs must not fill memory."""
 
-UNPROVEN: Final = frozenset({What.REFUSED, What.SIGNED_ON, What.SIGNED_OFF, What.NOTED, What.ECHOED})
+UNPROVEN: Final = frozenset({What.REFUSED, What.SIGNED_ON, What.SIGNED_OFF, What.NOTED, What.ECHOED, What.DOWNLOADED})
 """What needs no MAC to come about."""
 
 RRN_DATE_DIGITS: Final = 4

@@ -33,6 +33,7 @@ BECAME: Final[Mapping[What, Text]] = {
     What.SIGNED_OFF: Text("signed off", "签退成功"),
     What.ECHOED: Text("answered", "已应答"),
     What.NOTED: Text("noted", "已登记"),
+    What.DOWNLOADED: Text("was given what it asked for", "已下发"),
     What.APPROVED: Text("approved", "已批准"),
     What.DECLINED: Text("declined", "已拒绝"),
     What.REVERSED: Text("took it back", "已冲正"),

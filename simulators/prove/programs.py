@@ -72,6 +72,8 @@ class Program:
         """Effects from the last start of the terminal to the program's end."""
         self.frame_sizes = (0, 0)
         """Bytes of the request it is about and of its answer, their lengths included."""
+        self.between: Callable[[], None] = _nobody
+        """Called before each step from the one it is about, and before each step of a recovery."""
         self._kind = kind
         self._target = _Target(kind, mishap)
         self._reference: OriginalRef | None = None
@@ -104,12 +106,17 @@ class Program:
     def _do(self, step: Callable[[], None]) -> None:
         """Do a step, and again from its beginning after each power cut."""
         self._is_down = False
-        step()
+        self._take(step)
         while self._is_down:
             self._is_down = False
-            self._tick()
+            self._take(self._tick)
             if not self._is_down:
-                step()
+                self._take(step)
+
+    def _take(self, step: Callable[[], None]) -> None:
+        if step == self._aim or self._target.is_armed:
+            self.between()
+        step()
 
     def _call(
         self, kind: str, act: Callable[[Terminal], object], amount: Amount | None = None, key: str | None = None
@@ -156,6 +163,9 @@ class Program:
             Kind.ECHO: lambda terminal: terminal.echo(),
             Kind.STATUS: lambda terminal: terminal.upload_status(REPORT),
         }
+        for download in UNIONPAY.downloads.values():
+            # Every page of it is met on the way to its end, whichever of them the program is about.
+            asking |= dict.fromkeys((*download.pages, download.end)[: len(download.pages) + 1], _fetched(download.name))
         if self._kind in moving:
             moving[self._kind]()
         else:
@@ -183,6 +193,14 @@ class Program:
             reason = "there is no sale to act on"
             raise UsageError(reason)
         return self._reference
+
+
+def _fetched(name: str) -> Callable[[Terminal], object]:
+    return lambda terminal: terminal.download(name)
+
+
+def _nobody() -> None:
+    """Be told, and do nothing."""
 
 
 def _kind_of(payload: bytes) -> Kind | None:

@@ -30,6 +30,8 @@ CAMPAIGNS: Final[Mapping[str, str]] = {
     "power": "simulators.prove.power:POWER",
     "rot": "simulators.prove.rot:ROT",
     "secrets": "simulators.prove.secrets:SECRETS",
+    "clocks": "simulators.prove.clocks:CLOCKS",
+    "keys": "simulators.prove.keyfaults:KEYFAULTS",
     "lives": "simulators.prove.lives:LIVES",
 }
 """Every campaign by its name, in the order of the report, and where it is; imported when it is run."""

@@ -124,6 +124,8 @@ ORDERS: Final[dict[str, tuple[Kind, Order]]] = {
     "void-keyed": (Kind.VOID, lambda terminal, original: _voided(terminal, original, keyed())),
     "refund": (Kind.REFUND, _refunded),
     "refund-keyed": (Kind.REFUND, lambda terminal, original: _refunded(terminal, original, keyed())),
+    "parameters": (Kind.PARAMETERS, lambda terminal, _original: terminal.download("parameters")),
+    "ca-keys": (Kind.CA_KEY, lambda terminal, _original: terminal.download("ca-keys")),
 }
 """Every kind of request, by card where there is one; the reversal comes by itself where the answer is lost."""
 

@@ -2,6 +2,7 @@
 
     decision   usual  approve  decline  partial  demand_sign_on     what the books and field 39 say
     content    wrong_mac  wrong_stan  wrong_amount  malformed       what is spoilt in the answer
+               header                                               what its header asks for
     time       delay  late                                          when it leaves
     link       drop  close  duplicate                               what the link does with it
 
@@ -42,6 +43,7 @@ class Do(enum.Enum):
     WRONG_STAN = "wrong_stan"
     WRONG_AMOUNT = "wrong_amount"
     MALFORMED = "malformed"
+    HEADER = "header"
     DELAY = "delay"
     LATE = "late"
     DROP = "drop"
@@ -104,6 +106,13 @@ ACTIONS: Final[Mapping[Do, ActionRow]] = {
             _BOOK | {"form"},
         ),
         ActionRow(
+            Do.HEADER,
+            Group.CONTENT,
+            Text("ask in the header for something to be done afterwards", "在报文头提出处理要求"),
+            _BOOK | {"digit"},
+            frozenset({"digit"}),
+        ),
+        ActionRow(
             Do.DELAY,
             Group.TIME,
             Text("answer after a while, if the connection is still there", "延迟应答, 连接断开则不发"),
@@ -134,6 +143,8 @@ UNANSWERED: Final = frozenset({Do.DROP, Do.CLOSE})
 
 DECLINE_CODE: Final = "05"
 DEMAND_CODES: Final = ("77", "99", "A0")
+DIGITS: Final = frozenset("123456789")
+"""What a header can ask for; what each means is the dialect's."""
 BY_HEADER: Final = "header"
 """A demand in the header: the request is decided as usual."""
 APPROVED: Final = "00"
@@ -155,6 +166,8 @@ class Action:
     copies: int = COPIES
     form: Form = Form.TRUNCATED
     by_header: bool = False
+    digit: str | None = None
+    """What the header asks for."""
 
     @property
     def group(self) -> Group:
@@ -174,6 +187,8 @@ def contradiction(actions: tuple[Action, ...]) -> str:
         same = [action.do.value for action in actions if action.group is group]
         if len(same) > 1:
             return f"{same[0]} and {same[1]} cannot go together: both are the {group.value}"
+    if Do.HEADER in {action.do for action in actions} and any(action.by_header for action in actions):
+        return "header and demand_sign_on cannot go together: both are in the header"
     if len(set(names)) < len(names):
         return f"{next(name for name in names if names.count(name) > 1)} is there twice"
     return _unseen(actions) or _unbookable(actions)

@@ -21,7 +21,7 @@ import re
 import tomllib
 from typing import TYPE_CHECKING, Any, Final
 
-from pos_engine.dialects.base import Kind, Verdict
+from pos_engine.dialects.base import NO_REQUESTS, Kind, Verdict
 from pos_engine.dialects.unionpay import UNIONPAY
 from pos_engine.errors import ConfigError, UsageError
 from pos_engine.limits import AMOUNT_MINOR_MAX
@@ -60,7 +60,7 @@ WORDS: Final = frozenset({MTI, KIND, CARD, TERMINAL, AMOUNT_SUFFIX})
 """Keys of `match` and `expect` that are words; every other one is the number of a data element or of a part of one."""
 VARIABLE: Final = frozenset({48, 54, 55, 57, 58, 59, 62})
 """Elements whose parts depend on the message, so that no list of them could be held against a file."""
-KINDS: Final = frozenset(kind.value for kind in Kind if kind is not Kind.RESTORE)
+KINDS: Final = frozenset(kind.value for kind in Kind if kind not in NO_REQUESTS)
 
 _PART: Final = re.compile(r"([1-9][0-9]{0,2})((?:\.[0-9A-Z]{1,8}){0,3})")
 _FIGURES: Final = re.compile(r"[0-9]{1,12}")
@@ -194,6 +194,7 @@ class _Reader:
             copies=inner["copies"].whole(acting.COPIES, COPIES_MAX) if "copies" in inner else acting.COPIES,
             form=Form(inner["form"].choice({form.value for form in Form})) if "form" in inner else Form.TRUNCATED,
             by_header=do is Do.DEMAND_SIGN_ON and by == acting.BY_HEADER,
+            digit=inner["digit"].choice(acting.DIGITS) if "digit" in inner else None,
         )
 
     def _code(self, node: Node, do: Do) -> str:

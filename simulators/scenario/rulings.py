@@ -116,11 +116,14 @@ class Ruling:
 
     def header(self, header: str | None, dialect: Dialect) -> str | None:
         """Return the header's digits with the demand in them, if there is one and the dialect has a place for it."""
-        demanded = any(action.by_header for action in self.actions)
-        if not demanded or header is None or dialect.header is None or not dialect.sign_on_requests:
+        asked = self._find(Do.HEADER)
+        digit = asked.digit if asked is not None else None
+        if any(action.by_header for action in self.actions):
+            digit = min(dialect.sign_on_requests, default=None)
+        if digit is None or header is None or dialect.header is None:
             return header
         parts = dialect.header.read(header)
-        return "".join((parts | {REQUEST: min(dialect.sign_on_requests)}).values())
+        return "".join((parts | {REQUEST: digit}).values())
 
     def spoil(self, payload: bytes) -> bytes:
         """Return the bytes that leave in place of an answer's."""

@@ -17,12 +17,14 @@ BEGIN: Final = datetime(2026, 1, 1, 4, tzinfo=UTC)
 class WorldClock:
     """A `Clock` of the terminal; time passes only where somebody waits."""
 
-    __slots__ = ("_boots", "_now", "true_s")
+    __slots__ = ("_boots", "_now", "slept_s", "true_s")
 
     def __init__(self) -> None:
         """Begin, with the terminal's clock right."""
         self.true_s = 0.0
         """Seconds since the world began."""
+        self.slept_s = 0.0
+        """Seconds of these in which the terminal's machine was suspended."""
         self._boots = 1
         self._now = Instant(0.0, "boot-1", BEGIN)
 
@@ -39,6 +41,14 @@ class WorldClock:
         now = self._now
         self.true_s += seconds
         self._now = Instant(now.elapsed_s + seconds, now.boot, now.wall + timedelta(seconds=seconds))
+
+    def sleep(self, seconds: float, *, wall_goes_on: bool = True) -> None:
+        """Let the terminal's machine be suspended: elapsed seconds go on, its wall clock perhaps not."""
+        wall = self._now.wall
+        self.slept_s += seconds
+        self.advance(seconds)
+        if not wall_goes_on:
+            self.set_wall(wall)
 
     def set_wall(self, wall: datetime) -> None:
         """Set the terminal's wall clock, and nothing else."""

@@ -130,9 +130,11 @@ class DiskJournal:
         self.acting_on = contents.acting_on
         self.last_approved = contents.last_approved
         self.demanded_after = contents.demanded_after
+        self.wanted_after = contents.wanted_after
         self.failures = contents.failures
         self.sealed_records = contents.sealed_records
         self.recent = contents.recent
+        self.recent_requests = contents.recent_requests
         self.forms = contents.forms
 
     def save(self, record: Record) -> None:

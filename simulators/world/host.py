@@ -6,12 +6,14 @@ host spoiled on purpose, is known for what it is.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from pos_engine.crypto.cipher import Algorithm
 from pos_engine.dialects.base import Kind
 from pos_engine.values import Identity, Text
 from simulators.acquirer import Acquirer, Enrolled, terminal_master_key
-from simulators.acquirer.events import Fate
+from simulators.acquirer.events import Fate, What
 from simulators.acquirer.reversals import effect
 from simulators.invariants.observations import Effect
 from simulators.ledger import Key, Standing
@@ -20,6 +22,7 @@ from simulators.scenario import Do, Rule, Scenario
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pos_engine.dialects.base import Dialect
     from simulators.acquirer import Reply
     from simulators.scenario import Action
     from simulators.world.chronicle import Chronicle
@@ -30,8 +33,6 @@ ENVELOPE_BYTES: Final = 11
 """TPDU and header."""
 IDENTITY: Final = Identity("T0000001", "M00000000000001")
 """The terminal of a world."""
-ROSTER: Final = (Enrolled(IDENTITY.terminal, IDENTITY.merchant, terminal_master_key(IDENTITY.terminal)),)
-"""It is known beforehand: a sign-on has no MAC, and one that was spoiled on the line must not enrol anybody."""
 SPOILT: Final = "spoilt"
 """The rule by which a host puts a wrong MAC on its answer."""
 ON_PURPOSE: Final = Text("on purpose", "故意")
@@ -40,21 +41,33 @@ ON_PURPOSE: Final = Text("on purpose", "故意")
 class WorldHost:
     """One acquirer, and what it needs to be judged."""
 
-    def __init__(self, clock: WorldClock, chronicle: Chronicle, entropy: Callable[[int], bytes]) -> None:
+    def __init__(
+        self, clock: WorldClock, chronicle: Chronicle, entropy: Callable[[int], bytes], dialect: Dialect
+    ) -> None:
         """Open it, with an empty ledger; `entropy` makes working keys."""
-        self.acquirer = Acquirer(entropy=entropy, scenario=Scenario(), roster=ROSTER)
+        self.entropy = entropy
+        """Makes working keys; whoever wants others puts another source here."""
+        self.acquirer = Acquirer(entropy=self._drawn, dialect=dialect, scenario=Scenario(), roster=_roster(dialect))
+        self.handed: list[bytes] = []
+        """Answers that brought working keys, as it made them, oldest first."""
         self._made: set[bytes] = set()
         self.forgot = False
         """Whether it ever lost its books."""
         self._clock = clock
         self._chronicle = chronicle
 
-    def handle(self, payload: bytes, actions: tuple[Action, ...] = ()) -> Reply:
-        """Serve one request; `actions` is what it does on purpose this time."""
+    def handle(
+        self, payload: bytes, actions: tuple[Action, ...] = (), rewrite: Callable[[bytes], bytes] | None = None
+    ) -> Reply:
+        """Serve one request; `actions` is what it does on purpose this time, `rewrite` what it makes of its answer."""
         if actions:
             self.acquirer.stage(Scenario((Rule(name=_name(actions), title=ON_PURPOSE, steps=(actions,), times=1),)))
         reply = self.acquirer.handle(payload, self._clock.host_now())
         event = reply.event
+        if reply.data is not None and event.what is What.SIGNED_ON:
+            self.handed.append(reply.data)
+        if reply.data is not None and rewrite is not None:
+            reply = replace(reply, data=rewrite(reply.data))
         if reply.data is not None and event.rule != SPOILT:
             self._made.add(reply.data[ENVELOPE_BYTES:])
         if event.note == CAME_AFTER:
@@ -67,6 +80,9 @@ class WorldHost:
                 f"   host: {event.kind} {event.stan} {event.what.value} {event.code}{moved}{silent}{note}"
             )
         return reply
+
+    def _drawn(self, size: int) -> bytes:
+        return self.entropy(size)
 
     def made(self, payload: bytes) -> bool:
         """Tell whether a frame's message is one that it sent, as it sent it; no MAC covers the envelope."""
@@ -123,3 +139,9 @@ class WorldHost:
 
 def _name(actions: tuple[Action, ...]) -> str:
     return SPOILT if any(action.do is Do.WRONG_MAC for action in actions) else "on purpose"
+
+
+def _roster(dialect: Dialect) -> tuple[Enrolled, ...]:
+    """Know the terminal beforehand: a sign-on has no MAC, and one that was spoiled on the line must not enrol it."""
+    algorithm = dialect.scheme.algorithm if dialect.scheme is not None else Algorithm.TDES
+    return (Enrolled(IDENTITY.terminal, IDENTITY.merchant, terminal_master_key(IDENTITY.terminal, algorithm)),)

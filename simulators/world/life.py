@@ -40,6 +40,8 @@ LIMITED: Final = 5
 """One life in so many has limits on its sales."""
 DRY: Final = 7
 """One life in so many begins shortly before the last STAN."""
+REPEATING: Final = 2
+"""One life in so many repeats by itself what the host refused until a sign-on."""
 _WEIGHTS: Final = tuple(accumulate((48, 8, 8, 7, 6, 3, 3, 3, 2, 8, 4)))
 """How likely each call is, in the order of `RandomLife._calls`."""
 DAY_S: Final = 24 * 3600.0
@@ -70,7 +72,12 @@ class RandomLife:
 
     def __init__(self, seed: int, *, tells: bool = False) -> None:
         """Draw the world and its temperament."""
-        self.world = World(f"life {seed}", tells=tells, limits=LIMITS if seed % LIMITED == 0 else None)
+        self.world = World(
+            f"life {seed}",
+            tells=tells,
+            limits=LIMITS if seed % LIMITED == 0 else None,
+            repeats_refused=seed % REPEATING == 0,
+        )
         self._random: Random = self.world.random
         self._mood = Temperament.draw(self._random)
         self._orders: list[Order] = []

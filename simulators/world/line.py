@@ -136,7 +136,7 @@ class Line:
             connection.far_closed = True
             return
         for frame in frames:
-            reply = self._host.handle(mishap.request.spoil(frame), mishap.actions)
+            reply = self._host.handle(mishap.request.spoil(frame), mishap.actions, mishap.rewrite)
             self._send(connection, reply, mishap)
 
     def _send(self, connection: Connection, reply: Reply, mishap: Mishap) -> None:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from simulators.scenario import Action
 
 
@@ -82,6 +84,8 @@ class Mishap:
     request: Passage = WHOLE
     actions: tuple[Action, ...] = ()
     """What the host does on purpose."""
+    rewrite: Callable[[bytes], bytes] | None = None
+    """What it makes of its answer's payload before it sends it."""
     deed: Deed = Deed.ANSWER
     answer: Passage = WHOLE
     half_open: bool = False

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from pos_engine.dialects.base import Kind
 from pos_engine.dialects.unionpay import UNIONPAY
 from pos_engine.errors import JournalFault, PosError
+from pos_engine.flow.checks import latest
 from pos_engine.flow.outcomes import Approved, Declined, InDoubt
 from pos_engine.flow.profile import Profile, SaleLimits
 from pos_engine.framing.length import LengthFramer
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from pos_engine.dialects.base import Dialect
+    from pos_engine.trace import Trace
+
 EXCHANGES_PER_ORDER: Final = 7
 """What `Terminal` promises: with an order, a call makes at most so many exchanges."""
 TICKS_MAX: Final = 40
@@ -50,24 +54,36 @@ OUTCOMES: Final = {Approved: "approved", Declined: "declined", InDoubt: "in doub
 class World:
     """One seeded world. `call` is how anything is asked of its terminal."""
 
-    def __init__(self, seed: str, *, tells: bool = False, limits: SaleLimits | None = None) -> None:
+    def __init__(
+        self,
+        seed: str,
+        *,
+        tells: bool = False,
+        limits: SaleLimits | None = None,
+        dialect: Dialect | None = None,
+        repeats_refused: bool = False,
+    ) -> None:
         """Make one, in which nothing goes wrong until somebody says so; `tells`: keep the history as text."""
-        dialect = UNIONPAY
+        dialect = dialect or UNIONPAY
         self.random = Random(seed)  # noqa: S311 - a simulation must be repeatable; nothing here is worth a secret
         self.clock = WorldClock()
         self.chronicle = Chronicle(self.clock, dialect, tells=tells)
         self.power = Power(self.chronicle)
-        self.host = WorldHost(self.clock, self.chronicle, self.random.randbytes)
+        self.host = WorldHost(self.clock, self.chronicle, self.random.randbytes, dialect)
         self.line = Line(self.clock, self.host, self.chronicle, self._waits)
         self.disk = Disk(dialect.spec, self.chronicle, self.power)
-        self.keys = WorldKeys(IDENTITY.terminal)
-        self.profile = Profile(dialect=dialect, identity=IDENTITY, limits=limits or SaleLimits())
+        self.keys = WorldKeys(IDENTITY.terminal, dialect.scheme)
+        self.profile = Profile(
+            dialect=dialect, identity=IDENTITY, limits=limits or SaleLimits(), repeats_refused=repeats_refused
+        )
         self.reader = HeldCard(CARDS["everyday"].card)
-        self.pin_pad = WorldPinPad(self.keys, CARDS["everyday"].pin)
+        self.pin_pad = WorldPinPad(self.keys, CARDS["everyday"].pin, self.random.randbytes)
         self.leaps: Callable[[datetime], datetime] | None = None
         """What the wall clock does the next time somebody waits."""
         self.down_in_a_row = 0
         """Power cuts since a call last ended by itself."""
+        self.trace: Trace = self.power
+        """What sees every effect of the terminal that is opened next; another one has to pass them on to the power."""
         self.faults: list[str] = []
         """What no judge is needed for: calls that raised what no call may raise."""
         self._link: Link | None = None
@@ -94,7 +110,7 @@ class World:
             clock=clock,
             tpdu=TPDU,
             header=dialect.header_default or None,
-            trace=self.power,
+            trace=self.trace,
         )
         self.terminal = Terminal(self.profile, performer)
         return self.terminal
@@ -113,7 +129,7 @@ class World:
         After a power cut, and after a journal that failed, the terminal is thrown away and started again.
         """
         self.chronicle.saw(Ordered(kind, amount_minor, key))
-        began_s, requests = self.clock.true_s, self.line.requests
+        began_s, requests = self.clock.true_s - self.clock.slept_s, self.line.requests
         result: object = None
         try:
             result = act(self.terminal)
@@ -133,7 +149,8 @@ class World:
             self.chronicle.note(f"   {type(result).__name__}: {result}")
         if key is not None and isinstance(result, Approved | Declined | InDoubt):
             self._told(key, result)
-        self.chronicle.saw(Ended(how, self.clock.true_s - began_s, allowed_s))
+        # Nobody can be kept waiting by a machine that is suspended.
+        self.chronicle.saw(Ended(how, self.clock.true_s - self.clock.slept_s - began_s, allowed_s))
         self._start_again(how, result, reboots=reboots)
         return result
 
@@ -218,8 +235,9 @@ class World:
 
     def _told(self, key: str, outcome: Approved | Declined | InDoubt) -> None:
         """Keep what a caller was told under a key, which may be what became of an older call."""
-        record = self.disk.contents.find_key(key)
-        if record is not None:
+        first = self.disk.contents.find_key(key)
+        if first is not None:
+            record = latest(first, self.disk.contents)
             amount = outcome.amount.minor if outcome.amount is not None else None
             self.chronicle.saw(Shown(record.number, OUTCOMES[type(outcome)], amount))
 

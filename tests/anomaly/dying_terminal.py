@@ -2,8 +2,8 @@
 
     python dying_terminal.py CONFIG ORDER WHERE COUNT
 
-ORDER is an amount to sell or "tick"; WHERE is "before" or "after"; COUNT says at which effect, 0 for never. What was
-emitted is printed, one line an outcome, so that the test knows what a cashier saw.
+ORDER is an amount to sell, "tick", or "download" and what; WHERE is "before" or "after"; COUNT says at which effect, 0
+for never. What was emitted is printed, one line an outcome, so that the test knows what a cashier saw.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ def main(path: str, order: str, where: str, count: str) -> None:
     with Terminal.open(path, trace=Death(where, int(count))) as terminal:
         if order == "tick":
             terminal.tick()
+        elif order.startswith("download "):
+            terminal.download(order.removeprefix("download "))
         else:
             terminal.sale(Amount.cny(order))
     sys.stdout.write("alive\n")

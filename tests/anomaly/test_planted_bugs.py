@@ -15,7 +15,8 @@ from simulators.prove.crashes import TRUTHS, Crash
 from simulators.prove.runner import campaign
 from simulators.prove.verdict import faults
 from simulators.world.life import RandomLife
-from tests.anomaly.planted import BUGS, CRASHES, LIVES, Bug
+from tests.anomaly.planted import CRASHES, LIVES, Bug
+from tests.anomaly.planted_session import BUGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -55,6 +55,7 @@ def check_an_empty_journal_knows_nothing(journal: Journal) -> None:
     assert journal.find_original(BATCH, "000001") is None
     assert journal.last_approved(Kind.SIGN_ON) is None
     assert journal.demanded_after(1) is None
+    assert journal.wanted_after("4", 0) is None
     for found in (
         journal.open_records(EVERY_KIND),
         journal.open_records(()),
@@ -223,6 +224,19 @@ def check_a_demand_belongs_to_the_sign_on_it_ended(journal: Journal) -> None:
     assert demand.number == 2
 
 
+def check_what_the_host_wants_is_found_by_the_first_that_told_of_it(journal: Journal) -> None:
+    for wanted in ("4", None, "1", "4", "4"):
+        saved(journal, replace(new_record(journal), wanted=wanted))
+    found = [journal.wanted_after(*asked) for asked in (("4", 0), ("4", 1), ("4", 4), ("4", 5), ("1", 0), ("7", 0))]
+    assert [each and each.number for each in found] == [1, 4, 5, None, 3, None]
+    # Sent again, the request was answered with another one.
+    fourth = journal.find(4)
+    assert fourth is not None
+    saved(journal, replace(fourth, wanted="1"))
+    found = [journal.wanted_after(*asked) for asked in (("4", 1), ("1", 3))]
+    assert [each and each.number for each in found] == [5, 4]
+
+
 def check_failures_are_counted_from_the_last_success(journal: Journal) -> None:
     saved(journal, new_record(journal, Kind.SIGN_ON, state=State.DECLINED))
     saved(journal, new_record(journal, Kind.SIGN_ON, state=State.APPROVED))
@@ -241,6 +255,10 @@ def check_recent_records_come_newest_first(journal: Journal) -> None:
     assert numbers(journal.recent(2)) == [3, 2]
     assert numbers(journal.recent(99)) == [3, 2, 1]
     assert list(journal.recent(0)) == []
+    for kind in (Kind.NOTE, Kind.RESTORE):
+        saved(journal, replace(new_record(journal), kind=kind))
+    assert numbers(journal.recent_requests(2)) == [3, 2]
+    assert numbers(journal.recent_requests(99)) == [3, 2, 1]
 
 
 def check_the_newest_record_under_a_key_is_found(journal: Journal) -> None:
@@ -308,6 +326,7 @@ CHECKS: Final[tuple[Callable[[Journal], None], ...]] = (
     check_records_that_act_on_another_are_found,
     check_the_newest_approved_record_counts,
     check_a_demand_belongs_to_the_sign_on_it_ended,
+    check_what_the_host_wants_is_found_by_the_first_that_told_of_it,
     check_failures_are_counted_from_the_last_success,
     check_recent_records_come_newest_first,
     check_the_newest_record_under_a_key_is_found,

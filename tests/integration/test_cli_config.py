@@ -52,10 +52,11 @@ def test_json_has_value_origin_default_and_range(shop: Shop) -> None:
 def test_a_good_configuration_will_do(shop: Shop) -> None:
     checked = shop.run("config", "check")
     assert (checked.code, checked.err) == (0, "")
-    *table, held, verdict = checked.out.splitlines()
+    *table, held, scheme, verdict = checked.out.splitlines()
     assert len(table) == 1 + len(KEYS)
     assert any("0.1 to 300 seconds" in line for line in table)
     assert re.fullmatch(r"the keystore opens: terminal master key check value [0-9A-F]{6}.*", held)
+    assert scheme == "key scheme: 3des, double-length keys: 3DES"
     assert verdict == "the configuration will do"
     content = shop.run("config", "check", "--json").json()
     assert (content["sound"], len(content["keys"])) == (True, len(KEYS))

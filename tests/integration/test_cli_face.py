@@ -30,6 +30,7 @@ SUB_COMMANDS = [
     "journal resolve",
     "session show",
     "session check",
+    "session download",
     "session keys",
     "session keys list",
     "session keys load",

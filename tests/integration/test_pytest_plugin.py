@@ -285,3 +285,15 @@ def test_the_example_project_passes(tmp_path: Path) -> None:
         pytest.fail(done.stdout[-5_000:], pytrace=False)
     [summary] = re.findall(r"^(\d+) passed in [\d.]+s$", done.stdout, re.MULTILINE)
     assert int(summary) >= 50
+
+
+@pytest.mark.parametrize("name", ["des", "3des", "3des-track", "sm4"])
+def test_a_project_may_test_with_another_key_scheme(pytester: pytest.Pytester, name: str) -> None:
+    override = f"""
+import pytest
+
+@pytest.fixture
+def key_scheme():
+    return "{name}"
+"""
+    run(pytester, override + LOST_ANSWER).assert_outcomes(passed=1)

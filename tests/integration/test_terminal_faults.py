@@ -150,7 +150,7 @@ def test_a_replaced_master_key_makes_a_sign_on_due_before_a_card_is_taken(
     """The same terminal, moved to a host that knows it under another key; the session of before seems to go on."""
     with shop.open() as terminal:
         sold(terminal)
-    monkeypatch.setattr("simulators.acquirer.enrolment.terminal_master_key", lambda _tid: NEW_MASTER_KEY)
+    monkeypatch.setattr("simulators.acquirer.enrolment.terminal_master_key", lambda *_: NEW_MASTER_KEY)
     with BackgroundServer() as other:
         terminal, performer = equipped(shop, port=other.port)
         with terminal:

@@ -38,10 +38,12 @@ SCORE_MIN: Final = 90.0
 GROUPS: Final = {
     "flow": ("pos_engine/flow/*.py",),
     "journal": ("pos_engine/journal/*.py",),
+    "session": ("pos_engine/session/*.py",),
 }
 TESTS: Final = (
     "tests/unit/test_flow_*.py",
     "tests/unit/test_journal_*.py",
+    "tests/unit/test_session_*.py",
     "tests/conformance/test_journals.py",
 )
 """Fast tests of these groups: one that takes seconds would run thousands of times."""
@@ -60,8 +62,9 @@ SLOW: Final = (
     "another_process_trades",
     "after_a_write_that_failed_nothing",
     "on_a_full_disk",
+    "the_page_about_signing_on",
 )
-"""Tests among them that take seconds or start a process, by a part of their names."""
+"""Tests among them that take seconds, start a process or read the documents, by a part of their names."""
 ALONGSIDE: Final = ("tests/conftest.py", "tests/support/*.py")
 UNMUTATED: Final = (
     r"^\s+reason = ",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pos_engine.journal.view import JournalView
 
 KEYS = ("order 1", "order 2")
+WANTED = ("1", "4")
 QUESTIONS: tuple[Callable[[JournalView], object], ...] = (
     lambda journal: journal.next_number(),
     lambda journal: journal.next_stan(),
@@ -34,6 +35,7 @@ QUESTIONS: tuple[Callable[[JournalView], object], ...] = (
     lambda journal: [journal.last_approved(kind) for kind in Kind],
     lambda journal: [list(journal.failures(kind)) for kind in Kind],
     lambda journal: [(journal.demanded_after(number), list(journal.acting_on(number))) for number in range(1, 9)],
+    lambda journal: [journal.wanted_after(digit, number) for digit in WANTED for number in range(9)],
     lambda journal: [journal.find(number) for number in range(12)],
     lambda journal: list(journal.of_day(Kind.SALE, NOW.wall.date().isoformat())),
     lambda journal: [journal.find_key(key) for key in KEYS],
@@ -81,6 +83,7 @@ class JournalModel(RuleBasedStateMachine):
         signed_on_by=st.none() | st.integers(1, 9),
         demands=st.booleans(),
         key=st.none() | st.sampled_from(KEYS),
+        wanted=st.none() | st.sampled_from(WANTED),
     )
     def save_new(
         self,
@@ -93,10 +96,11 @@ class JournalModel(RuleBasedStateMachine):
         signed_on_by: int | None,
         demands: bool,
         key: str | None,
+        wanted: str | None,
     ) -> None:
         record = new_record(self.model, kind, card=KEYED if is_keyed else STRIPE, batch=batch, state=state)
         record = replace(record, stan=stan or record.stan, signed_on_by=signed_on_by, demands_sign_on=demands)
-        record = replace(record, key=key)
+        record = replace(record, key=key, wanted=wanted)
         self.save(answered(record, state) if state is State.APPROVED else record)
 
     @precondition(lambda self: self.model.recent(1))
@@ -110,7 +114,8 @@ class JournalModel(RuleBasedStateMachine):
     @rule(state=STATES, data=st.data(), note=st.text(max_size=3), batch=st.none() | BATCHES)
     def save_again(self, state: State, data: st.DataObject, note: str, batch: str | None) -> None:
         record = data.draw(st.sampled_from(self.model.recent(99)))
-        self.save(replace(record, state=state, notes=(note,), batch=batch or record.batch, number=record.number))
+        wanted = data.draw(st.none() | st.sampled_from(WANTED))
+        self.save(replace(record, state=state, notes=(note,), batch=batch or record.batch, wanted=wanted))
 
     @rule(numbers=st.lists(st.integers(0, 12), max_size=4))
     def shred(self, numbers: list[int]) -> None:

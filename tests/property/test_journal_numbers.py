@@ -120,7 +120,8 @@ class Numbers(RuleBasedStateMachine):
         except UsageError:
             done = put_back(None, self.path, mark_path=self.mark)
         self.after(done)
-        assert self.traded() == traded
+        # A backup that holds more than the journal may be what was put back.
+        assert set(traded) <= set(self.traded())
 
     def traded(self) -> list[tuple[str, str]]:
         records = self.journal.recent(10_000)

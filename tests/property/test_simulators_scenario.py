@@ -39,6 +39,7 @@ DECISIONS = st.one_of(
     st.builds(lambda code: {"do": "approve", "code": code}, st.sampled_from(["00", "11", "A2"])),
     st.builds(lambda code: {"do": "decline", "code": code}, st.sampled_from(["05", "25", "51", "68", "ZZ"])),
     st.builds(lambda by: {"do": "demand_sign_on", "by": by}, st.sampled_from(["77", "99", "A0", "header"])),
+    st.builds(lambda digit: {"do": "header", "digit": digit}, st.sampled_from("123456789")),
     st.builds(lambda percent: {"do": "partial", "percent": percent}, st.integers(1, 99)),
 )
 CONTENTS = st.one_of(

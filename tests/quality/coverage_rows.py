@@ -24,7 +24,10 @@ TESTS: Final = (
     *("tests/unit/test_values.py", "tests/unit/test_wire_*.py"),
     *("tests/unit/test_journal_record.py", "tests/unit/test_journal_view.py"),
     *(f"tests/unit/test_simulators_{name}.py" for name in ("acquirer", "books", "cards", "dialect", "issuer")),
-    *(f"tests/unit/test_simulators_{name}.py" for name in ("ledger", "management", "scenario_*", "transactions")),
+    *(
+        f"tests/unit/test_simulators_{name}.py"
+        for name in ("key_schemes", "ledger", "management", "scenario_*", "transactions")
+    ),
     *("tests/unit/test_simulators_voids.py", "tests/property/test_wire_compiled.py", "tests/property/test_wire_tlv.py"),
     *(f"tests/property/test_{name}.py" for name in ("crypto_oracles", "framing_chunking", "unionpay_composites")),
 )

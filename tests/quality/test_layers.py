@@ -31,7 +31,7 @@ ROWS = (
     journal.reserve journal.backup journal.store journal.restore
     simulators.config simulators.faults simulators.store""",
     """performer assembly terminal merchant replay doctor simulators.bench
-    simulators.invariants simulators.world simulators.prove""",
+    simulators.invariants simulators.world simulators.drill simulators.prove""",
     """pos_engine simulators simulators.server simulators.ports simulators.swarm simulators.web simulators.pytest_plugin
     daemon cli __main__""",
 )
@@ -75,7 +75,7 @@ FOREIGN = {
 # The host's side is an independent judge: it may share formats with the engine, never decisions or memory.
 TERMINAL_SIDE = ("journal", "session", "flow", "performer", "terminal", "merchant", "doctor", "pos_engine")
 JOINS_BOTH_ENDS = (
-    *("simulators.bench", "simulators.world", "simulators.prove"),
+    *("simulators.bench", "simulators.world", "simulators.drill", "simulators.prove"),
     *("simulators.swarm", "simulators.pytest_plugin"),
 )
 JUDGE = "simulators.invariants"

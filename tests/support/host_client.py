@@ -87,6 +87,19 @@ class HostClient:
         """Compose a status upload."""
         return self._management(Kind.STATUS, report)
 
+    def page(self, kind: Kind, asks: str = "") -> Message:
+        """Compose a request for a page of a download, or the end of one; `asks` is field 62 in hex."""
+        row = UNIONPAY.kinds[kind]
+        return Message(row.mti, UNIONPAY.compose(dataclasses.replace(self._draft(kind, ""), asks=asks)))
+
+    def pages(self) -> dict[Kind, Message]:
+        """Compose a request of every kind of page, and every end."""
+        key, application, first = "9F0605A0000003339F220108", "9F0608A000000333010101", "313030"
+        asks = {Kind.CA_KEY_LIST: first, Kind.CA_KEY: key, Kind.AID_LIST: first, Kind.AID: application}
+        asks[Kind.BLACKLIST] = first
+        kinds = {kind for each in UNIONPAY.downloads.values() for kind in (*each.pages, each.end)} - {Kind.STATUS}
+        return {kind: self.page(kind, asks.get(kind, "")) for kind in kinds}
+
     def balance(self, card: SimulatedCard = EVERYDAY, *, pin: str | None = PIN, stan: str | None = None) -> Message:
         """Compose a balance inquiry."""
         block = self.pin_block(pin, card)

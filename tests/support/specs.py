@@ -82,6 +82,7 @@ ALL: Final = (UNIONPAY, ASCII, ODD)
 _ALPHABETS: Final = {
     Content.N: string.digits,
     Content.Z: string.digits + "D",
+    Content.H: string.digits + "ABCDEF",
     Content.AN: string.ascii_letters + string.digits + " ",
     Content.ANS: "".join(map(chr, [*range(0x20, 0x7F), *range(0x80, 0x100)])),
 }

@@ -12,6 +12,7 @@ from pos_engine.dialects.check import findings
 from pos_engine.dialects.registry import DIALECTS
 from pos_engine.dialects.table import encoding_of, type_of
 from pos_engine.dialects.unionpay import UNIONPAY
+from pos_engine.dialects.unionpay.schemes import SCHEMES
 from pos_engine.values import Text
 from pos_engine.wire.columns import Column, Columns
 from pos_engine.wire.field import Content, Encoding, Length, Sensitivity
@@ -19,7 +20,7 @@ from pos_engine.wire.spec import MessageSpec
 from tests.support import specs
 
 if TYPE_CHECKING:
-    from pos_engine.dialects.base import Draft
+    from pos_engine.dialects.base import Draft, KindRow
 
 SALE = UNIONPAY.kinds[Kind.SALE]
 FIELDS = UNIONPAY.spec.fields
@@ -89,6 +90,9 @@ def test_what_comes_with_the_engine_is_sound(dialect: Dialect) -> None:
         (replace(UNIONPAY, mac=MacRule(52, "unionpay-ecb")), "field 52", "last"),
         (replace(UNIONPAY, mac=MacRule(64, "rot13")), "MAC", "algorithm"),
         (without_fields(64), "MAC", "field 64"),
+        (replace(UNIONPAY, scheme=SCHEMES["sm4"]), "field 52", "wants 16 bytes"),
+        (replace(UNIONPAY, scheme=SCHEMES["des"]), "kind sign-on", "other keys"),
+        (replace(UNIONPAY, scheme=replace(SCHEMES["3des"], pin_format="iso-9")), "key scheme", "format"),
         (replace(UNIONPAY, layouts={**UNIONPAY.layouts, 9: columns(1)}), "layouts", "field 9"),
         (replace(UNIONPAY, layouts={**UNIONPAY.layouts, 22: columns(2, 2)}), "field 22", "wider"),
         (replace(UNIONPAY, layouts={**UNIONPAY.layouts, 53: columns(2, 2)}), "field 53", "inside a column"),
@@ -113,6 +117,14 @@ def test_a_fault_is_found_where_it_is(dialect: Dialect, where: str, why: str) ->
 def test_a_dialect_without_mac_header_and_tpdu_can_be_sound() -> None:
     plain = replace(UNIONPAY, mac=None, header=None, header_default="", tpdu_default=None)
     assert findings(plain) == ()
+    assert findings(replace(plain, scheme=None)) == ()
+
+
+def test_without_a_sign_on_or_a_pin_there_is_nothing_to_disagree_with_the_keys() -> None:
+    kinds: dict[Kind, KindRow] = {Kind.ECHO: UNIONPAY.kinds[Kind.ECHO]}
+    fields = {number: listed for number, listed in FIELDS.items() if number != 52}
+    spec = MessageSpec("bare", Encoding.BCD, Encoding.BINARY, 1, fields)
+    assert findings(replace(UNIONPAY, kinds=kinds, spec=spec, kept=frozenset())) == ()
 
 
 def test_types_are_written_as_the_standard_writes_them() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pos_engine.dialects.base import Kind, OnSilence
-from pos_engine.flow.checks import Order
+from pos_engine.flow.checks import Order, Page
 from pos_engine.flow.effects import MacState
 from pos_engine.flow.outcomes import Approved, Declined, InDoubt, outcome_of
 from pos_engine.flow.plan import owed
@@ -19,13 +19,18 @@ KINDS = [kind for kind in PROFILE.dialect.kinds if kind is not Kind.REVERSAL]
 MONEY = [kind for kind in KINDS if ROWS[kind].financial]
 WITH_MAC = [kind for kind in KINDS if ROWS[kind].mac]
 BALANCE = {54: "1002156C000000012345"}
+PAGES = {Kind.PARAMETERS: b"131".hex()} | dict.fromkeys(
+    (Kind.CA_KEY_LIST, Kind.CA_KEY, Kind.AID_LIST, Kind.AID, Kind.BLACKLIST), b"0".hex()
+)
+PARTS = {kind for each in PROFILE.dialect.downloads.values() for kind in (*each.pages, each.end)} - {Kind.STATUS}
 
 
 def approval(kind: Kind) -> Reply:
     """Answer 00 with what an approval of the kind must have."""
     if kind is Kind.SIGN_ON:
         return signed_on()
-    return approve(BALANCE if kind is Kind.BALANCE else None, MacState.VALID if ROWS[kind].mac else MacState.ABSENT)
+    extra = BALANCE if kind is Kind.BALANCE else {62: PAGES[kind]} if kind in PAGES else None
+    return approve(extra, MacState.VALID if ROWS[kind].mac else MacState.ABSENT)
 
 
 def prepared(kind: Kind, *replies: Reply) -> tuple[Script, Order]:
@@ -38,7 +43,8 @@ def prepared(kind: Kind, *replies: Reply) -> tuple[Script, Order]:
     amount = Amount.cny("10.00") if kind in {Kind.SALE, Kind.REFUND} else None
     original = sold.reference if kind in {Kind.VOID, Kind.REFUND} else None
     report = "011" if kind is Kind.STATUS else ""
-    return script, Order(kind=kind, amount=amount, original=original, report=report)
+    page = Page(0, "313030" if 62 in ROWS[kind].needed else "") if kind in PARTS else None
+    return script, Order(kind=kind, amount=amount, original=original, report=report, page=page)
 
 
 def outcome(script: Script, order: Order) -> Approved | Declined | InDoubt | None:

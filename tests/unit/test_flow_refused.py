@@ -10,15 +10,18 @@ import pytest
 from pos_engine.dialects.base import Kind, OriginalRef
 from pos_engine.errors import UsageError
 from pos_engine.flow.checks import Order, check_key
-from pos_engine.flow.effects import Ask, MacState, Presented, TakeCard
-from pos_engine.flow.outcomes import Approved, outcome_of
+from pos_engine.flow.effects import Answered, Ask, Happening, MacState, Presented, TakeCard
+from pos_engine.flow.explain import explain
+from pos_engine.flow.outcomes import Approved, Standing, line_of, outcome_of
 from pos_engine.flow.refused import repeat_order
 from pos_engine.journal.record import Record, State
 from pos_engine.values import Amount, Card, PinBlock
 from tests.support.exchange import PROFILE, TRACK, Reply, Script, answer, approve, sale, signed_on, silence, unsent
 
 if TYPE_CHECKING:
+    from pos_engine.clock import Instant
     from pos_engine.flow.drive import Finished
+    from pos_engine.wire.message import Message
 
 AUTOMATIC = replace(PROFILE, repeats_refused=True)
 KEYED = replace(sale(), key="order-17")
@@ -182,3 +185,147 @@ def test_a_sale_with_a_pin_never_repeats_itself() -> None:
     script = WithPin(signed_on(), answer("77"), profile=AUTOMATIC)
     assert record_of(script.run(KEYED)).code == "77"
     assert len(script.sent) == 2
+
+
+def with_late(script: Script, reply: Reply, number: int = 2) -> Reply:
+    """Reply, having found the proven approval of an earlier request in the connection."""
+
+    def replied(request: Message, now: Instant) -> Happening:
+        found = script.journal.find(number)
+        happened, stray = reply(request, now), approve({38: "A00001"})(found.request, now) if found else None
+        assert isinstance(happened, Answered)
+        assert isinstance(stray, Answered)
+        return replace(happened, set_aside=(stray,))
+
+    return replied
+
+
+def test_what_was_refused_and_is_proven_to_be_booked_is_reversed_before_it_is_repeated() -> None:
+    script = Script(signed_on(), answer("77", mac=MacState.ABSENT), profile=AUTOMATIC)
+    script.replies += [with_late(script, signed_on()), approve(), approve()]
+    record = record_of(script.run(KEYED))
+    assert [message.mti for message in script.sent] == ["0800", "0200", "0800", "0400", "0200"]
+    reversal = script.sent[3]
+    assert (reversal[11], reversal[39], reversal[38]) == ("000002", "06", "A00001")
+    assert record.state is State.APPROVED
+
+
+def test_what_was_refused_is_not_repeated_while_its_proven_booking_is_not_taken_back() -> None:
+    script = Script(signed_on(), answer("77", mac=MacState.ABSENT), profile=AUTOMATIC)
+    script.replies += [with_late(script, signed_on()), answer("25")]
+    first = record_of(script.run(KEYED))
+    assert (first.state, first.code) == (State.DECLINED, "77")
+    with pytest.raises(UsageError, match="was not refused until a sign-on"):
+        repeat_order(first, script.journal, PROFILE.dialect)
+
+
+def test_a_proven_approval_after_a_plain_decline_is_taken_back_and_the_decline_stays_as_it_was_shown() -> None:
+    script = Script(signed_on(), answer("51", mac=MacState.ABSENT))
+    first = record_of(script.run(KEYED))
+    script.replies += [with_late(script, approve()), approve()]
+    script.run(Order(kind=Kind.ECHO))
+    script.run(None)
+    assert [message.mti for message in script.sent] == ["0800", "0200", "0820", "0400"]
+    kept = script.journal.find(first.number)
+    assert kept is not None
+    assert line_of(kept, script.journal.acting_on(kept.number)).standing is Standing.REVERSED
+    assert record_of(script.run(KEYED)).state is State.DECLINED
+
+
+def test_a_declined_refund_that_was_booked_all_the_same_is_for_people() -> None:
+    script = Script(signed_on(), answer("51", mac=MacState.ABSENT))
+    original = OriginalRef("000009", "000123", "0101", "000000000042")
+    script.run(Order(kind=Kind.REFUND, original=original, amount=Amount.cny("1.00")))
+    script.replies += [with_late(script, approve())]
+    script.run(Order(kind=Kind.ECHO))
+    assert [record.kind for record in script.journal.recent(9)] == [Kind.ECHO, Kind.REFUND, Kind.SIGN_ON]
+
+
+def test_a_repeat_by_itself_waits_for_an_older_doubt_that_the_sign_on_has_opened_again() -> None:
+    script = Script(signed_on(), silence, answer("25"), profile=AUTOMATIC)
+    script.run(sale("1.00"))
+    script.run(None)
+    script.replies += [answer("77"), with_late(script, signed_on()), approve(), approve()]
+    assert record_of(script.run(KEYED)).state is State.APPROVED
+    assert [message.mti for message in script.sent] == ["0800", "0200", "0400", "0200", "0800", "0400", "0200"]
+
+
+@pytest.mark.parametrize("batch", ["000001", "000002"])
+def test_a_void_that_repeats_itself_is_checked_like_any_other(batch: str) -> None:
+    script = Script(signed_on(), approve({38: "123456"}), answer("77"), signed_on(batch), approve(), profile=AUTOMATIC)
+    sold = outcome_of(record_of(script.run(sale())), PROFILE.dialect)
+    assert isinstance(sold, Approved)
+    record = record_of(script.run(Order(kind=Kind.VOID, original=sold.reference)))
+    # In another batch the sale is closed: it is refunded, and the refusal stands.
+    assert record.state is (State.APPROVED if batch == "000001" else State.DECLINED)
+    assert len([message for message in script.sent if 61 in message]) == (2 if batch == "000001" else 1)
+
+
+def test_a_repeat_that_never_left_leaves_the_refusal() -> None:
+    script = Script(signed_on(), answer("77"), signed_on(), unsent, profile=AUTOMATIC)
+    assert record_of(script.run(KEYED)).code == "77"
+
+
+def test_a_repeat_asked_for_again_checks_what_is_due() -> None:
+    script = Script(signed_on(), answer("77"), signed_on(), approve())
+    first = refused(script)
+    repeat(script, first)
+    order = repeat_order(first, script.journal, PROFILE.dialect)
+    with pytest.raises(UsageError, match="used before"):
+        script.run(replace(order, expected=Amount.cny("1.00")))
+
+
+def test_a_repeat_is_told_also_when_its_refusal_has_become_doubtful_since() -> None:
+    script = Script(signed_on(), answer("77", mac=MacState.WRONG), signed_on(), answer("25"), approve())
+    first = record_of(script.run(KEYED))
+    script.run(None)
+    second = repeat(script, first)
+    script.replies += [with_late(script, approve())]
+    script.run(Order(kind=Kind.ECHO))
+    assert repeat(script, first).number == second.number
+
+
+def test_a_refusal_that_a_backup_holds_is_not_repeated() -> None:
+    script = Script(signed_on(), answer("77"))
+    first = refused(script)
+    now, number, stan = script.clock.now(), script.journal.next_number(), script.journal.next_stan()
+    restored = replace(first, number=number, kind=Kind.RESTORE, state=State.APPROVED, stan=stan, opened=now, key=None)
+    script.journal.save(restored)
+    with pytest.raises(UsageError, match="not for certain"):
+        repeat_order(first, script.journal, PROFILE.dialect)
+
+
+def test_an_inquiry_is_simply_made_again() -> None:
+    script = Script(signed_on(), answer("77"))
+    record = record_of(script.run(Order(kind=Kind.BALANCE)))
+    with pytest.raises(UsageError, match="nothing to repeat"):
+        repeat_order(record, script.journal, PROFILE.dialect)
+
+
+def test_a_long_row_of_refusals_has_an_end() -> None:
+    script = Script(signed_on(), answer("77"))
+    last = refused(script)
+    for _ in range(1_100):
+        script.replies += [signed_on(), answer("77")]
+        script.run(Order(kind=Kind.SIGN_ON))
+        last = record_of(script.run(repeat_order(last, script.journal, PROFILE.dialect)))
+    assert record_of(script.run(KEYED)).number == last.number
+
+
+def test_whoever_asks_about_a_refusal_hears_of_its_repeat() -> None:
+    script = Script(signed_on(), answer("77"), signed_on(), approve())
+    first = refused(script)
+    assert explain(first, script.journal, PROFILE.dialect).next.en == "nothing: it is settled"
+    second = repeat(script, first)
+    told = explain(first, script.journal, PROFILE.dialect)
+    assert told.next.en == f"it was repeated as STAN {second.stan} (000001): approved"
+    assert told.next.zh == f"已重做, 新流水号{second.stan} (000001): 批准"
+    assert told.advice == explain(second, script.journal, PROFILE.dialect).advice
+
+
+def test_whoever_asks_about_a_decline_that_was_booked_hears_that_it_is_taken_back() -> None:
+    script = Script(signed_on(), answer("51", mac=MacState.ABSENT))
+    first = record_of(script.run(KEYED))
+    script.replies += [with_late(script, approve())]
+    script.run(Order(kind=Kind.ECHO))
+    assert explain(first, script.journal, PROFILE.dialect).next.en.startswith("it will be reversed")

@@ -165,7 +165,7 @@ EDITS: Final = {
     "a changed column": ("UPDATE current SET state = 'DECLINED' WHERE number = 4", "its index disagrees"),
     "a record missing in the index": ("DELETE FROM current WHERE number = 4", "its index disagrees"),
     "a record too many in the index": (
-        """INSERT INTO current SELECT 99, kind, state, 'x', batch, original, demanded_after, ends, key, day, seq
+        """INSERT INTO current SELECT 99, kind, state, 'x', batch, original, demanded_after, ends, key, day, wanted, seq
         FROM current LIMIT 1""",
         "its index disagrees",
     ),
@@ -183,9 +183,9 @@ EDITS: Final = {
     "another owner": ("UPDATE about SET value = 'x' WHERE name = 'owner'", "belongs to another terminal or merchant"),
     "no owner": ("DELETE FROM about", "belongs to another terminal or merchant"),
     "another key": ("UPDATE about SET value = 'x' WHERE name = 'check'", "was written under another storage key"),
-    "a newer layout": ("PRAGMA user_version = 3", "has layout 3, this program reads layout 2"),
-    "an older layout": ("PRAGMA user_version = 1", "has layout 1, this program reads layout 2"),
-    "no layout": ("PRAGMA user_version = 0", "has layout 0, this program reads layout 2"),
+    "a newer layout": ("PRAGMA user_version = 4", "has layout 4, this program reads layout 3"),
+    "an older layout": ("PRAGMA user_version = 1", "has layout 1, this program reads layout 3"),
+    "no layout": ("PRAGMA user_version = 0", "has layout 0, this program reads layout 3"),
     "another journal mode": ("PRAGMA journal_mode = DELETE", "is not in the mode it was made in"),
     "an index lost": ("DROP INDEX by_kind", "has other tables than a journal"),
     "a guard turned off": (

@@ -68,6 +68,10 @@ RECORDS = st.builds(
     notes=st.lists(ANY_TEXT, max_size=3).map(tuple),
     late=st.none() | MESSAGES,
     resolution=st.none() | st.builds(Resolution, ANY_TEXT, ANY_TEXT, INSTANTS, st.none() | st.booleans()),
+    wanted=st.none() | ANY_TEXT,
+    page=st.none() | st.integers(0, 999),
+    brought=st.none() | ANY_TEXT,
+    asked_by=st.none() | st.integers(1, 2**62),
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

@@ -328,6 +328,7 @@ PLANS = {
     "acting_on": (store.ACTING_ON, 1),
     "last_approved": (store.LAST_APPROVED, 2),
     "demanded_after": (store.DEMANDED_AFTER, 1),
+    "wanted_after": (store.WANTED_AFTER, 2),
     "failures": (store.FAILURES, 4),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from pos_engine.session.diagnosis import (
     diagnose,
     last_diagnosis,
 )
+from pos_engine.values import Text
 from tests.support.exchange import Script, answer, approve, sale, signed_on, silence, unsent
 from tests.support.records import KEYED, PAN, SPEC, answered, new_record
 
@@ -287,3 +289,73 @@ def rows(language: str) -> list[str]:
 def test_the_page_about_signing_on_has_the_table(language: str) -> None:
     page = PAGE.read_text(encoding="utf-8").splitlines()
     assert [line for line in rows(language) if line not in page] == []
+
+
+def test_a_diagnosis_has_the_advice_of_its_cause() -> None:
+    found = diagnose(failed(code="97"), UNIONPAY)
+    assert found is not None
+    assert found.advice is ADVICE[Cause.TERMINAL]
+
+
+@pytest.mark.parametrize(
+    ("code", "may_pass"), [("91", True), ("96", True), ("97", False), ("55", False), ("05", False), ("ZZ", False)]
+)
+def test_trying_again_may_help_where_a_host_is_busy_and_not_where_it_has_answered(code: str, may_pass: bool) -> None:  # noqa: FBT001 - a column of the table
+    found = diagnose(failed(code=code), UNIONPAY)
+    assert found is not None
+    assert found.may_pass is may_pass
+
+
+def test_a_sale_that_the_host_approved_has_no_diagnosis_whatever_became_of_it() -> None:
+    assert cause_of(failed(Kind.SALE, "00")) is None
+
+
+def test_a_code_by_which_a_dialect_demands_a_sign_on_is_the_batch_where_nobody_lists_it() -> None:
+    demand = replace(UNIONPAY.meaning("77"), code="ZZ")
+    dialect = replace(UNIONPAY, codes={**UNIONPAY.codes, "ZZ": demand})
+    for kind in (Kind.SIGN_ON, Kind.SALE):
+        found = diagnose(failed(kind, "ZZ"), dialect)
+        assert found is not None
+        assert found.cause is Cause.BATCH
+
+
+def test_the_evidence_is_told_in_both_languages_to_the_second() -> None:
+    record = replace(failed(code="05", trouble=Trouble.INCOMPLETE), attempts=2, notes=("first", "second", "last"))
+    assert record.answer is not None
+    wall = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
+    record = replace(record, answer=record.answer.replace({13: "0104"}), changed=replace(record.changed, wall=wall))
+    found = diagnose(record, UNIONPAY)
+    assert found is not None
+    assert list(found.evidence[1:]) == [
+        Text(f"the terminal saw: {Trouble.INCOMPLETE.value}", "终端检测: 应答内容不全或未经请求"),
+        Text("noted: last", "记录: last"),
+        Text("the host's date is 0104, the terminal's 0102 (MMDD)", "主机日期 0104, 终端日期 0102 (月日)"),
+        Text("attempts: 2", "尝试次数: 2"),
+        Text("at 2026-01-02 03:04:05+00:00 by the terminal's clock", "终端时间 2026-01-02 03:04:05+00:00"),
+        Text("batch 000001, STAN 000001", "批次号 000001, 流水号 000001"),
+    ]
+
+
+def test_a_single_note_is_told_too() -> None:
+    found = diagnose(replace(failed(code="97"), notes=("only",)), UNIONPAY)
+    assert found is not None
+    assert Text("noted: only", "记录: only") in found.evidence
+
+
+@pytest.mark.parametrize(
+    ("own", "host", "cause"),
+    [
+        ((2026, 1, 1), "1231", Cause.HOST_REFUSAL),
+        ((2026, 12, 31), "0101", Cause.HOST_REFUSAL),
+        ((2026, 12, 31), "0102", Cause.CLOCK),
+        ((2026, 1, 15), "0115", Cause.HOST_REFUSAL),
+        ((2026, 1, 15), "0105", Cause.CLOCK),
+        ((2026, 1, 15), None, Cause.HOST_REFUSAL),
+    ],
+)
+def test_the_hosts_date_is_of_the_nearest_year(own: tuple[int, int, int], host: str | None, cause: Cause) -> None:
+    record = failed(code="05")
+    assert record.answer is not None
+    answer = record.answer.without(13) if host is None else record.answer.replace({13: host})
+    changed = replace(record.changed, wall=datetime(*own, tzinfo=UTC))
+    assert cause_of(replace(record, answer=answer, changed=changed)) is cause

@@ -273,3 +273,132 @@ def test_everything_has_words_in_both_languages() -> None:
     assert set(BEGAN) == set(Began)
     assert set(TRENDS) == set(Trend)
     assert all(text.en and text.zh for text in (*BEGAN.values(), *TRENDS.values()))
+
+
+SIGNED_OFF = approve({60: "00000001002"}, MacState.ABSENT)
+
+
+@pytest.mark.parametrize(("days_ago", "week", "week_before"), [(0, 1, 0), (6, 1, 0), (7, 0, 1), (13, 0, 1), (14, 0, 0)])
+def test_a_week_has_seven_days_with_today(days_ago: int, week: int, week_before: int) -> None:
+    days = Days()
+    days.sign_on(signed_on())
+    days.wait(days_ago * DAY_S)
+    told = days.told(days=1)
+    assert (told.week.successes, told.week_before.successes) == (week, week_before)
+
+
+def test_the_first_day_of_the_period_is_told_with_the_gap_that_ended_on_it() -> None:
+    days = Days()
+    days.sign_on(unsent)
+    days.sign_on(signed_on(), after_s=60)
+    days.wait(29 * DAY_S)
+    told = days.told(days=30)
+    assert told.days[0] == (date(2026, 1, 1), 1, 1)
+    assert [gap.ended for gap in told.gaps if gap.ended] == [datetime(2026, 1, 1, 12, 1, tzinfo=UTC)]
+    assert [gap.ended for gap in days.told(days=29).gaps if gap.ended] == []
+
+
+def test_what_was_down_is_counted_from_midnight_to_the_microsecond() -> None:
+    days = Days()
+    days.sign_on(unsent)
+    days.wait(3 * DAY_S + 30.25)
+    assert days.told(days=2).span.down_s == DAY_S + 12 * HOUR_S + 30.25
+
+
+@pytest.mark.parametrize("age_s", [DAY_S - 0.5, DAY_S])
+def test_a_renewal_at_the_last_moment_is_no_gap(age_s: float) -> None:
+    days = Days()
+    days.sign_on(signed_on())
+    days.sign_on(signed_on(), after_s=age_s)
+    assert gaps(days.told()) == []
+
+
+def test_a_renewal_at_the_last_moment_across_a_restart_is_no_gap() -> None:
+    days = Days()
+    days.sign_on(signed_on())
+    days.reboot("boot-2", after_s=DAY_S)
+    days.sign_on(signed_on())
+    assert gaps(days.told()) == []
+
+
+def test_a_sign_off_is_forgotten_after_the_next_sign_on() -> None:
+    days = Days()
+    days.sign_on(signed_on())
+    days.run(SIGN_OFF, SIGNED_OFF, after_s=HOUR_S)
+    days.sign_on(signed_on())
+    days.sign_on(signed_on(), after_s=DAY_S + 50)
+    days.wait(DAY_S + 5)
+    assert gaps(days.told()) == [
+        (50.0, False, Began.AGE, None, False),
+        (5.0, False, Began.AGE, None, True),
+    ]
+
+
+def test_a_demand_that_nobody_has_followed_yet_is_a_gap_until_now() -> None:
+    days = Days()
+    days.run(sale(), signed_on(), answer("77"))
+    days.wait(40)
+    assert gaps(days.told()) == [(40.0, False, Began.DEMAND, None, True)]
+
+
+def test_a_renewal_that_is_refused_with_a_demand_begins_a_gap_and_has_not_failed_in_it() -> None:
+    days = Days()
+    days.sign_on(signed_on())
+    days.sign_on(answer("77", mac=MacState.ABSENT), after_s=HOUR_S)
+    days.sign_on(signed_on(), after_s=40)
+    assert gaps(days.told()) == [(40.0, False, Began.DEMAND, None, False)]
+
+
+@pytest.mark.parametrize("back_s", [0, 300])
+def test_a_wall_clock_that_stood_or_went_back_across_a_restart_leaves_a_gap_of_no_length(back_s: int) -> None:
+    days = Days()
+    days.sign_on(unsent)
+    days.reboot("boot-2")
+    days.script.clock.set_wall(days.script.clock.now().wall - timedelta(seconds=back_s))
+    days.sign_on(signed_on())
+    assert gaps(days.told()) == [(0.0, True, Began.FAILURE, Cause.NO_CONNECTION, False)]
+
+
+def test_a_sign_on_that_grew_old_on_a_machine_that_was_set_back_ended_about_then() -> None:
+    days = Days()
+    days.sign_on(signed_on(), after_s=10)
+    # A restored machine: the same boot, its elapsed seconds gone back, its wall clock right again.
+    days.reboot("boot-1", after_s=DAY_S + 100)
+    days.sign_on(unsent)
+    days.sign_on(signed_on(), after_s=DAY_S + 50)
+    (gap,) = days.told().gaps
+    assert (gap.by, gap.about) == (Began.AGE, True)
+
+
+def test_a_gap_is_told_in_the_present_time_zone() -> None:
+    days = Days()
+    days.sign_on(unsent)
+    days.sign_on(signed_on(), after_s=60)
+    zone = timezone(timedelta(hours=5, minutes=45))
+    days.script.clock.set_wall(days.script.clock.now().wall.astimezone(zone))
+    (gap,) = days.told().gaps
+    assert gap.ended is not None
+    assert [at.isoformat() for at in (gap.began, gap.ended)] == [
+        "2026-01-01T17:45:00+05:45",
+        "2026-01-01T17:46:00+05:45",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "week", "trend"),
+    [
+        ((1, 1), (2, 2), Trend.SAME),
+        ((4, 1), (3, 1), Trend.SAME),
+        ((9, 1), (4, 1), Trend.WORSE),
+        ((4, 1), (9, 1), Trend.BETTER),
+    ],
+)
+def test_the_trend_goes_by_the_share_of_failures_in_tenths(
+    before: tuple[int, int], week: tuple[int, int], trend: Trend
+) -> None:
+    days = Days()
+    for successes, failures in (before, week):
+        days.wait(7 * DAY_S)
+        for reply in [signed_on()] * successes + [BUSY] * failures:
+            days.sign_on(reply, after_s=60)
+    assert days.told(days=1).trend is trend

@@ -327,3 +327,43 @@ def test_ninety_days_of_trade_never_sell_under_an_older_sign_on_than_the_policy_
 def test_every_state_of_the_session_has_a_rule_or_a_reason() -> None:
     by_rule = {state for state, _, _ in RULES}
     assert by_rule == set(SessionState) - {SessionState.SIGNED_OUT}
+
+
+@pytest.mark.parametrize(
+    ("text", "hours"),
+    [
+        ("08:59-10:00", BusyHours(32_340, 36_000)),
+        ("08:60-10:00", None),
+        ("22:00-24:00", BusyHours(79_200, 0)),
+        ("22:00-24:01", None),
+    ],
+)
+def test_an_hour_has_sixty_minutes_and_a_day_ends_at_24_00(text: str, hours: BusyHours | None) -> None:
+    assert BusyHours.parse(text) == hours
+
+
+@pytest.mark.parametrize(
+    ("time", "quiet_in_s"),
+    [((12, 59, 59), 0.0), ((13, 0, 0), 7200.0), ((14, 59, 30), 30.0), ((14, 59, 59), 1.0), ((15, 0, 0), 0.0)],
+)
+def test_busy_hours_are_over_to_the_second(time: tuple[int, int, int], quiet_in_s: float) -> None:
+    wall = datetime(2026, 1, 1, *time, tzinfo=UTC)
+    busy = Policy(busy=(BusyHours(13 * 3600, 15 * 3600), BusyHours(13 * 3600, 14 * 3600)))
+    assert busy.quiet_in_s(wall) == quiet_in_s
+    assert busy.is_busy(wall) is (quiet_in_s > 0)
+    assert Policy().quiet_in_s(wall) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("left_s", "renew_in_s"),
+    [
+        (3_599.0, 2_999.0),  # It ends before them.
+        (3_600.0, 3_000.0),
+        (11_399.0, 3_000.0),  # It ends after them, and its lead begins in them: it is renewed before.
+        (11_400.0, 10_800.0),  # Its lead begins when they are over.
+    ],
+)
+def test_a_sign_on_whose_lead_begins_in_busy_hours_is_renewed_before_them(left_s: float, renew_in_s: float) -> None:
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    policy = Policy(lead_s=600, busy=(BusyHours(13 * 3600, 15 * 3600),))
+    assert policy.convenient_s(noon, left_s) == renew_in_s

@@ -78,7 +78,7 @@ def test_a_roster_is_read_with_derived_keys_and_keys_from_files(path: Path) -> N
         (PORT + "ledgr = 'x'", "port 1: unknown key 'ledgr'; did you mean ledger"),
         (
             PORT + "zzz = 'x'",
-            "port 1: unknown key 'zzz'; keys are name, port, dialect, scenario, ledger, forgets, enrol",
+            "port 1: unknown key 'zzz'; keys are name, port, dialect, key_scheme, scenario, ledger, forgets, enrol",
         ),
         (PORT + "dialect = 'nobody'", "port 1: dialect: allowed: one of unionpay"),
         (PORT + "dialect = ['unionpay']", "port 1: dialect: allowed"),

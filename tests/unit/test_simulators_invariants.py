@@ -131,6 +131,18 @@ def charged_twice_under_one_key(story: Story) -> None:
     story.sell(3, key="one")
 
 
+def charged_by_a_repeat_too(story: Story) -> None:
+    story.sell(2)
+    story.sell(3, key=f"repeat of {BATCH} 000002")
+
+
+def charged_by_two_repeats(story: Story) -> None:
+    body = story.begin(of_money("sale", 2, key="one"))
+    story.end(body, "DECLINED", "77")
+    story.sell(3, key=f"repeat of {BATCH} 000002")
+    story.sell(4, key=f"repeat of {BATCH} 000003")
+
+
 def never_reversed(story: Story) -> None:
     story.doubt("sale", 2)
 
@@ -358,6 +370,8 @@ BAD: Final[tuple[tuple[str, Callable[[Story], None]], ...]] = (
     ("I3", refund_in_doubt_and_too_much_booked),
     ("I3", booked_and_unknown),
     ("I4", charged_twice_under_one_key),
+    ("I4", charged_by_a_repeat_too),
+    ("I4", charged_by_two_repeats),
     ("I5", never_reversed),
     ("I5", never_taken_up),
     ("I5", reversal_given_up_early),

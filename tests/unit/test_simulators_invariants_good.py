@@ -164,6 +164,17 @@ def two_sign_ons(story: Story) -> None:
     story.sell(4, signed_on_by=3)
 
 
+def refused_until_a_sign_on_and_repeated(story: Story) -> None:
+    body = story.begin(of_money("sale", 2, key="one"))
+    story.end(body, "DECLINED", "77")
+    told = of_money("sale", 3) | {"kind": "note", "state": "APPROVED", "request": ["", {}], "amount": None}
+    story.save(told | {"attempts": 0, "signed_on_by": None, "notes": ["tried: retry 5 s"]})
+    story.sign_on(4)
+    story.sell(5, signed_on_by=4, key=f"repeat of {BATCH} 000002")
+    # What names a refusal that nobody knows is a wish of its own.
+    story.sell(6, signed_on_by=4, key="repeat of 000009 000123")
+
+
 GOOD: Final[dict[str, Callable[[Story], None]]] = {
     each.__name__: each
     for each in (
@@ -181,6 +192,7 @@ GOOD: Final[dict[str, Callable[[Story], None]]] = {
         forgotten_by_the_host,
         doubled_and_strange_answers,
         two_sign_ons,
+        refused_until_a_sign_on_and_repeated,
     )
 }
 

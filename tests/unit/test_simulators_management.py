@@ -28,6 +28,7 @@ def requests(client: HostClient) -> dict[Kind, Message]:
     return {
         Kind.SIGN_ON: client.signing_on(),
         **management(client),
+        **client.pages(),
         Kind.BALANCE: client.balance(),
         Kind.SALE: client.sale(1_000),
         Kind.VOID: client.void(1_000, original),

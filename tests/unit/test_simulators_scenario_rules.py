@@ -211,6 +211,13 @@ def test_a_demand_in_the_header_is_its_sixth_digit() -> None:
     assert demand.header("603100310000", replace(UNIONPAY, sign_on_requests=frozenset())) == "603100310000"
 
 
+def test_a_header_asks_for_what_the_digit_says() -> None:
+    asked = ruling('{ do = "header", digit = "4" }')
+    assert asked.refusal is None
+    assert asked.header("603100310000", UNIONPAY) == "603104310000"
+    assert asked.header(None, UNIONPAY) is None
+
+
 def test_a_malformed_answer_is_half_of_it_or_as_many_bytes_of_garbage() -> None:
     assert ruling('"malformed"').spoil(b"12345") == b"12"
     assert ruling('{ do = "malformed", form = "garbage" }').spoil(b"12345") == b"\xee" * 5

@@ -61,6 +61,7 @@ def test_an_approval_has_every_element_that_the_dialect_demands_of_it(kind: Kind
         Kind.VOID: client.send(client.void(2_000, client.original(voided, again))),
         Kind.REFUND: client.send(client.refund(1, client.original(sale, sold))),
         Kind.REVERSAL: client.send(client.reversal(client.sale(5))),
+        **{each: client.send(request, sealed=False) for each, request in client.pages().items()},
         Kind.SIGN_OFF: client.send(client.sign_off(), sealed=False),
     }
     answer = answers[kind]

@@ -6,6 +6,7 @@ bytes. Names are those of ISO 8583:1987; 60 to 63 are private and carry UnionPay
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pos_engine.dialects.unionpay import censor as censors
@@ -167,6 +168,15 @@ SPEC: Final = MessageSpec(
         _binary(64, "Message authentication code", "报文鉴别码", 8),
     ),
 )
+
+PIN_DATA: Final = 52
+
+
+def with_pin_block(size: int) -> MessageSpec:
+    """Return the spec with a field 52 of another number of bytes."""
+    listed = SPEC.fields[PIN_DATA]
+    return replace(SPEC, fields={**SPEC.fields, PIN_DATA: replace(listed, length=Length(size))})
+
 
 HEADER: Final = Columns(
     (

@@ -18,6 +18,37 @@ MANAGEMENT: Final = frozenset({41, 42, 60})
 MONEY: Final = frozenset({3, 4, 11, 22, 25, 41, 42, 49, 60})
 MONEY_ANSWER: Final = frozenset({3, 4, 11, 12, 13, 37, 39, 41, 42, 49, 60})
 
+
+def _page(kind: Kind, title: Text, network_code: str, *, mti: str = "0800", asks: bool = False) -> KindRow:
+    """Describe a page of a download; `asks`: field 62 of its request says which."""
+    return KindRow(
+        kind=kind,
+        title=title,
+        mti=mti,
+        on_silence=OnSilence.FORGET,
+        network_code=network_code,
+        needed=MANAGEMENT | {62} if asks else MANAGEMENT,
+        answered_with=MANAGEMENT | {39, 62},
+        mac=False,
+        numbered=False,
+    )
+
+
+def _end(kind: Kind, title: Text, network_code: str) -> KindRow:
+    """Describe the end of a download."""
+    return KindRow(
+        kind=kind,
+        title=title,
+        mti="0800",
+        on_silence=OnSilence.FORGET,
+        network_code=network_code,
+        needed=MANAGEMENT,
+        answered_with=MANAGEMENT | {39},
+        mac=False,
+        numbered=False,
+    )
+
+
 KINDS: Final[Mapping[Kind, KindRow]] = {
     row.kind: row
     for row in (
@@ -63,6 +94,16 @@ KINDS: Final[Mapping[Kind, KindRow]] = {
             mac=False,
             numbered=False,
         ),
+        _page(Kind.PARAMETERS, Text("parameter download", "参数下载"), "360"),
+        _end(Kind.PARAMETERS_END, Text("parameter download ends", "参数下载结束"), "361"),
+        _page(Kind.CA_KEY_LIST, Text("list of public keys", "公钥信息查询"), "372", mti="0820", asks=True),
+        _page(Kind.CA_KEY, Text("public key download", "公钥下载"), "370", asks=True),
+        _end(Kind.CA_KEYS_END, Text("public key download ends", "公钥下载结束"), "371"),
+        _page(Kind.AID_LIST, Text("list of chip applications", "IC卡参数查询"), "382", mti="0820", asks=True),
+        _page(Kind.AID, Text("chip application download", "IC卡参数下载"), "380", asks=True),
+        _end(Kind.AIDS_END, Text("chip application download ends", "IC卡参数下载结束"), "381"),
+        _page(Kind.BLACKLIST, Text("blacklist download", "黑名单下载"), "390", asks=True),
+        _end(Kind.BLACKLIST_END, Text("blacklist download ends", "黑名单下载结束"), "391"),
         KindRow(
             kind=Kind.BALANCE,
             title=Text("balance inquiry", "余额查询"),

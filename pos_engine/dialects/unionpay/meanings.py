@@ -80,7 +80,11 @@ MEANINGS: Final[Mapping[str, Mapping[str, Text]]] = {
         "1": Text("without the card number", "不带主账号"),
         "2": Text("with the card number", "带主账号"),
     },
-    "53.2": {"0": Text("DES", "单倍长密钥算法"), "6": Text("3DES, double length", "双倍长密钥算法")},
+    "53.2": {
+        "0": Text("DES", "单倍长密钥算法"),
+        "3": Text("SM4 (unverified)", "国密SM4算法(未经验证)"),
+        "6": Text("3DES, double length", "双倍长密钥算法"),
+    },
     "53.3": {"0": NO, "1": YES},
     "60.1": {
         "00": Text("management", "管理类"),

@@ -37,7 +37,7 @@ LAYOUTS: Final[Mapping[int, Columns]] = {
 
 _SIGN_ON_ANSWER: Final = "0810"
 _PARAMETERS: Final = frozenset({"360", "361", "362"})
-_QUERIES: Final = frozenset({"372", "382"})
+_QUERIES: Final = frozenset({"372", "382", "390"})
 _DOWNLOADS: Final = frozenset({"370", "380"})
 _REQUESTS: Final = frozenset({"0800", "0820"})
 _VERIFICATION_MARKS: Final = ("90", "91")

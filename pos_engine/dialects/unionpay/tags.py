@@ -50,6 +50,10 @@ _APPLICATION: Final = (
     ("DF23", "Key exchange data, private to an acquirer", "密钥交换数据(收单机构自定义)"),
     ("DF24", "Key exchange check value, private to an acquirer", "密钥交换校验值(收单机构自定义)"),
 )
+_REFUSED: Final = (
+    ("DF28", "Lowest card digits of a range", "卡号段下限"),
+    ("DF29", "Highest card digits of a range", "卡号段上限"),
+)
 _HIDDEN: Final = (
     ("9F61", "Cardholder identity document number", "持卡人证件号"),
     ("9F62", "Cardholder identity document type", "持卡人证件类型"),
@@ -60,5 +64,6 @@ TAGS: Final[Mapping[str, Tag]] = {
     **emv.TAGS,
     **{tag: Tag(Text(en, zh)) for tag, en, zh in (*_CHIP, *_PUBLIC_KEY, *_APPLICATION)},
     "DF05": Tag(Text("Public key expiry", "公钥有效期"), text=True),
+    **{tag: Tag(Text(en, zh), text=True) for tag, en, zh in _REFUSED},
     **{tag: Tag(Text(en, zh), Sensitivity.SECRET) for tag, en, zh in _HIDDEN},
 }

@@ -1,0 +1,1 @@
+"""What stands around a terminal in a shop."""

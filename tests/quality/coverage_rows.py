@@ -23,7 +23,10 @@ TESTS: Final = (
     *("tests/unit/test_framing_*.py", "tests/unit/test_session_*.py", "tests/unit/test_unionpay_*.py"),
     *("tests/unit/test_values.py", "tests/unit/test_wire_*.py"),
     *("tests/unit/test_journal_record.py", "tests/unit/test_journal_view.py"),
-    *(f"tests/unit/test_simulators_{name}.py" for name in ("acquirer", "books", "cards", "dialect", "issuer")),
+    *(
+        f"tests/unit/test_simulators_{name}.py"
+        for name in ("acquirer", "books", "cards", "dialect", "downloads", "issuer")
+    ),
     *(
         f"tests/unit/test_simulators_{name}.py"
         for name in ("key_schemes", "ledger", "management", "scenario_*", "transactions")

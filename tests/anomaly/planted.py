@@ -381,7 +381,7 @@ def unasked() -> None:
 
 @bug("a partial approval counts although nobody asked for one", unasked)
 def _(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(responses, "_allows_partial", lambda *_given: True)
+    patch.setattr(responses, "allows_partial", lambda *_given: True)
 
 
 @bug("a link that broke while sending says that nothing left", CUTS)

@@ -63,6 +63,7 @@ SLOW: Final = (
     "after_a_write_that_failed_nothing",
     "on_a_full_disk",
     "the_page_about_signing_on",
+    "ninety_days",
 )
 """Tests among them that take seconds, start a process or read the documents, by a part of their names."""
 ALONGSIDE: Final = ("tests/conftest.py", "tests/support/*.py")

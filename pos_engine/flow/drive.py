@@ -132,8 +132,7 @@ def _repeated(
 
     It is an order like any other, so whatever would refuse that ends it; and it is made once.
     """
-    order = repeat_order(refused, journal, profile.dialect)
-    done = yield from _work_off(journal, profile, now, order)
+    done = yield from _work_off(journal, profile, now, Order(kind=refused.kind))
     session = session_of(journal, done.now, profile.session)
     if done.blocked_by is not None or not session.ready or presented is None:
         return refused, done.now

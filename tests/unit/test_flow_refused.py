@@ -261,6 +261,12 @@ def test_a_void_that_repeats_itself_is_checked_like_any_other(batch: str) -> Non
     assert len([message for message in script.sent if 61 in message]) == (2 if batch == "000001" else 1)
 
 
+def test_a_refund_that_cannot_repeat_itself_stays_refused() -> None:
+    script = Script(signed_on(), answer("77"), signed_on(), profile=AUTOMATIC)
+    original = OriginalRef("000009", "000123", "0101", "000000000042")
+    refused(script, Order(kind=Kind.REFUND, original=original, amount=Amount.cny("1.00")))
+
+
 def test_a_repeat_that_never_left_leaves_the_refusal() -> None:
     script = Script(signed_on(), answer("77"), signed_on(), unsent, profile=AUTOMATIC)
     assert record_of(script.run(KEYED)).code == "77"

@@ -359,6 +359,12 @@ class Dialect:
     echoes: tuple[int, ...] = (3, 4, 11, 41, 42, 49)
     """Elements an answer repeats from its request."""
 
+    @property
+    def page_kinds(self) -> frozenset[Kind]:
+        """Kinds that are a page of a download, or its end; a status upload is whole by itself and is none of them."""
+        found = (kind for each in self.downloads.values() for kind in (*each.pages, each.end))
+        return frozenset(found) - {Kind.STATUS}
+
     def meaning(self, code: str) -> ResponseCode:
         """Look a response code up; unknown codes are declines."""
         return self.codes.get(code) or ResponseCode(code, Verdict.DECLINE, UNKNOWN_MEANING, UNKNOWN_ACTION)

@@ -84,8 +84,7 @@ def check_form(order: Order, profile: Profile) -> None:
     if order.kind is Kind.STATUS and not (order.report and max(order.report) <= ONE_BYTE):
         reason = "a status report has characters of one byte each, at least one"
         raise UsageError(reason)
-    downloads = profile.dialect.downloads.values()
-    if order.page is None and any(order.kind in {*each.pages, each.end} - {Kind.STATUS} for each in downloads):
+    if order.page is None and order.kind in profile.dialect.page_kinds:
         reason = "a page is ordered by ordering its download"
         raise UsageError(reason)
     if order.kind is Kind.SALE and order.amount is not None:

@@ -34,9 +34,7 @@ TRUTHS: Final[Mapping[str, Mishap]] = {
 SIDES: Final = ("before", "after")
 QUICK_STRIDE: Final = 29
 """Of the cases with two cuts, every so manieth is quick; a prime, so that it meets every effect and both sides."""
-PAGED: Final = frozenset(kind for each in UNIONPAY.downloads.values() for kind in (*each.pages, each.end)) - {
-    Kind.STATUS
-}
+PAGED: Final = UNIONPAY.page_kinds
 """Kinds of which a life has many: of their first cuts, every so manieth is quick."""
 PAGED_STRIDE: Final = 11
 TITLE: Final = Text("power cuts at every effect, and again in recovery", "在每一步断电, 恢复过程中再次断电")

@@ -97,7 +97,7 @@ class HostClient:
         key, application, first = "9F0605A0000003339F220108", "9F0608A000000333010101", "313030"
         asks = {Kind.CA_KEY_LIST: first, Kind.CA_KEY: key, Kind.AID_LIST: first, Kind.AID: application}
         asks[Kind.BLACKLIST] = first
-        kinds = {kind for each in UNIONPAY.downloads.values() for kind in (*each.pages, each.end)} - {Kind.STATUS}
+        kinds = UNIONPAY.page_kinds
         return {kind: self.page(kind, asks.get(kind, "")) for kind in kinds}
 
     def balance(self, card: SimulatedCard = EVERYDAY, *, pin: str | None = PIN, stan: str | None = None) -> Message:

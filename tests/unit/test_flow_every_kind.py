@@ -22,7 +22,7 @@ BALANCE = {54: "1002156C000000012345"}
 PAGES = {Kind.PARAMETERS: b"131".hex()} | dict.fromkeys(
     (Kind.CA_KEY_LIST, Kind.CA_KEY, Kind.AID_LIST, Kind.AID, Kind.BLACKLIST), b"0".hex()
 )
-PARTS = {kind for each in PROFILE.dialect.downloads.values() for kind in (*each.pages, each.end)} - {Kind.STATUS}
+PARTS = PROFILE.dialect.page_kinds
 
 
 def approval(kind: Kind) -> Reply:

@@ -10,15 +10,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from pos_engine.dialects.base import Dialect, Kind, MacRule
+from pos_engine.dialects.base import Dialect, MacRule
 from pos_engine.dialects.iso87.compose import compose, compose_reversal
 from pos_engine.dialects.iso87.fields import SPEC
 from pos_engine.dialects.unionpay import UNIONPAY
 from pos_engine.dialects.unionpay.schemes import SCHEMES, USUAL
 from pos_engine.values import Text
 
-_PAGES: Final = {kind for each in UNIONPAY.downloads.values() for kind in (*each.pages, each.end)} - {Kind.STATUS}
-"""Kinds that only a host with a header asks for."""
 _SCHEME: Final = replace(SCHEMES[USUAL], mac="x9.19")
 
 ISO87: Final[Dialect] = replace(
@@ -26,7 +24,7 @@ ISO87: Final[Dialect] = replace(
     name="iso87",
     title=Text("ISO 8583:1987, ASCII", "ISO 8583:1987 (ASCII)"),
     spec=SPEC,
-    kinds={kind: row for kind, row in UNIONPAY.kinds.items() if kind not in _PAGES},
+    kinds={kind: row for kind, row in UNIONPAY.kinds.items() if kind not in UNIONPAY.page_kinds},
     downloads={},
     mac=MacRule(field=128, algorithm=_SCHEME.mac),
     compose=compose,

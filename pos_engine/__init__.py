@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from pos_engine.merchant.till import Till, TillFace
     from pos_engine.peripherals.base import CardReader, PinPad
     from pos_engine.session.contingency import Contingency
-    from pos_engine.terminal import Status, Terminal, Tick
+    from pos_engine.status import Status, Tick
+    from pos_engine.terminal import Terminal
     from pos_engine.trace import Trace
     from pos_engine.values import CNY, Amount, Card, Currency, Pan, PinBlock, Text
 
@@ -61,7 +62,8 @@ _HOMES: Final[Mapping[str, tuple[str, ...]]] = {
     "pos_engine.merchant.till": ("Till", "TillFace"),
     "pos_engine.peripherals.base": ("CardReader", "PinPad"),
     "pos_engine.session.contingency": ("Contingency",),
-    "pos_engine.terminal": ("Status", "Terminal", "Tick"),
+    "pos_engine.status": ("Status", "Tick"),
+    "pos_engine.terminal": ("Terminal",),
     "pos_engine.trace": ("Trace",),
     "pos_engine.values": ("CNY", "Amount", "Card", "Currency", "Pan", "PinBlock", "Text"),
 }

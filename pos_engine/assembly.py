@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from pos_engine import limits
+from pos_engine.config.address import parse_address
 from pos_engine.crypto.pinblock import FORMATS
 from pos_engine.dialects.registry import dialect_of
 from pos_engine.errors import ConfigError, PosError, UsageError
 from pos_engine.flow.profile import Profile, SaleLimits
-from pos_engine.framing.length import FRAMINGS, LengthFramer
 from pos_engine.framing.tpdu import Tpdu
 from pos_engine.journal.restore import restore
 from pos_engine.journal.store import SqliteJournal
 from pos_engine.keystore.software import SoftwareKeyStore
 from pos_engine.keystore.wrapping import wrapping_key
-from pos_engine.link import Link
-from pos_engine.performer import Performer, Road
+from pos_engine.performer import Performer
+from pos_engine.roads import Builder
+from pos_engine.routes import Routes
 from pos_engine.session.contingency import Act, Contingency
 from pos_engine.session.policy import BusyHours, Policy
 from pos_engine.system import SystemClock, entropy
 from pos_engine.trace import NoTrace
-from pos_engine.transport.tcp import TcpStream, parse_address
 from pos_engine.values import Amount, Identity
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from pos_engine.peripherals.base import CardReader, PinPad, Supervisor
     from pos_engine.trace import Trace
     from pos_engine.transport.base import Stream
+    from pos_engine.transport.certificates import TlsFiles
     from simulators.cards import SimulatedCard
 
 
@@ -65,8 +67,7 @@ def assemble(
     try:
         _check_algorithm(config, keystore)
         # The journal comes last: it holds a lock, which nothing that fails later may leave behind.
-        road = _roads(config, clock, stream)
-        link, tpdu = _link(config, clock, road(None)), _tpdu(config, dialect)
+        routes, tpdu = _routes(config, clock, stream), _tpdu(config, dialect)
         reader, pin_pad = reader or _reader(config), pin_pad or _pin_pad(config, keystore)
         journal = journal or _journal(config, keystore, read_only=read_only)
     except PosError:
@@ -75,7 +76,7 @@ def assemble(
     performer = Performer(
         dialect=dialect,
         journal=journal,
-        link=link,
+        routes=routes,
         keystore=keystore,
         reader=reader,
         pin_pad=pin_pad,
@@ -84,7 +85,6 @@ def assemble(
         tpdu=tpdu,
         header=config.header or dialect.header_default or None,
         trace=trace or NoTrace(),
-        road=road,
     )
     return profile, performer
 
@@ -135,6 +135,8 @@ def rehearse(config: Config) -> tuple[tuple[str, str], ...]:
         _check_algorithm(config, keystore)
         _reader(config)
         _pin_pad(config, keystore)
+        if any(each.is_protected for each in config.addresses):
+            tls_files(config).check()
         return keystore.describe()
     finally:
         keystore.close()
@@ -208,44 +210,52 @@ def _contingency(config: Config) -> Contingency:
         reason = f"{where}: session.contingency: at most {most}"
         raise ConfigError(reason)
     for step in found.steps:
-        if step.act is Act.ROUTE and not _is_address(step.address):
-            reason = f"{where}: session.contingency: a route is written tcp://host:port, the port 1 to 65535"
+        fault = _fault_of(step.address) if step.act is Act.ROUTE else None
+        if fault is not None:
+            reason = f"{where}: session.contingency: route: {fault}"
             raise ConfigError(reason)
     return found
 
 
-def _is_address(text: str) -> bool:
+def _fault_of(address: str) -> str | None:
     try:
-        parse_address(text)
-    except UsageError:
-        return False
-    return True
+        parse_address(address)
+    except UsageError as error:
+        return str(error)
+    return None
 
 
 def _minor(amount: str | None) -> int | None:
     return Amount.parse(amount).minor if amount is not None else None
 
 
-def _roads(config: Config, clock: Clock, stream: Callable[[], Stream] | None) -> Road:
-    """Make what leads to an address of the host, or to the configured one; `stream` is instead of the latter."""
+def _routes(config: Config, clock: Clock, stream: Callable[[], Stream] | None) -> Routes:
+    """Build the roads to the host; `stream` is instead of what leads to the first one, and then there is no other."""
 
-    def road(address: str | None) -> Callable[[], Stream]:
-        if address is None and stream is not None:
-            return stream
-        found = parse_address(address or config.address)
-        return lambda: TcpStream(found.host, found.port, monotonic=lambda: clock.now().elapsed_s)
+    def monotonic() -> float:
+        return clock.now().elapsed_s
 
-    return road
-
-
-def _link(config: Config, clock: Clock, stream: Callable[[], Stream]) -> Link:
-    framing = FRAMINGS[config.framing]
-    return Link(
-        stream,
-        lambda: LengthFramer(framing),
-        monotonic=lambda: clock.now().elapsed_s,
+    builder = Builder(
+        framing=config.framing,
         connect_timeout_s=config.connect_timeout_s,
+        files=cache(lambda: tls_files(config)),
+        monotonic=monotonic,
     )
+    addresses = config.addresses
+    if stream is not None:
+        roads = [builder.road(addresses[0], stream)]
+    else:
+        roads = [builder.road(address) for address in addresses]
+    return Routes(
+        roads, monotonic=monotonic, make=lambda text: builder.road(parse_address(text)), endings=builder.endings
+    )
+
+
+def tls_files(config: Config) -> TlsFiles:
+    """Name the files that a protected road needs."""
+    from pos_engine.transport.certificates import TlsFiles  # noqa: PLC0415 - only where TLS is spoken
+
+    return TlsFiles(ca=config.ca, certificate=config.certificate)
 
 
 def _tpdu(config: Config, dialect: Dialect) -> Tpdu | None:

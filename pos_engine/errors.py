@@ -68,7 +68,17 @@ class RemoteProtocolError(ProtocolError):
 
 
 class FrameError(RemoteProtocolError):
-    """The bytes of the link do not form a frame: a length, TPDU or header that cannot be."""
+    """The bytes of the link do not form a frame: a length, TPDU or header that cannot be.
+
+    `trouble` is said where it is another one than that: a line whose frames nobody acknowledges.
+    """
+
+    def __init__(
+        self, reason: str, *, field: int | None = None, offset: int | None = None, trouble: Trouble | None = None
+    ) -> None:
+        """Keep the trouble beside the parts of every such error."""
+        super().__init__(reason, field=field, offset=offset)
+        self.trouble = trouble
 
 
 class DecodeError(RemoteProtocolError):
@@ -110,6 +120,8 @@ class Trouble(enum.Enum):
     TIMEOUT = "the host said nothing in time"
     CLOSED = "the host closed the connection"
     RESET = "the connection was broken off"
+    NO_DEVICE = "the serial line's device is not there"
+    NOT_ACKNOWLEDGED = "nobody acknowledged what was sent on the line"
     BAD_FRAME = "the bytes form no frame"
     TPDU = "the frame does not begin with the addresses and the header it should"
     BAD_MESSAGE = "the frame holds no message of the dialect"

@@ -1,8 +1,10 @@
 """A link: one connection to the acquirer, made when it is needed, and what is certain about a request sent over it.
 
-The rule it keeps: an answer can only be one that came after its request. Whatever lies in a kept connection before a
-request goes out is set aside (`leftovers`) and the connection is replaced; after any failure it is closed, so that a
-late answer finds nobody. All waits end at the caller's deadline. Deciding whether an answer *matches* is not done here.
+The rule it keeps: an answer can only be one that came after its request and before its deadline. Whatever lies in a
+kept connection before a request goes out is set aside (`leftovers`) and the connection is replaced; after any failure
+it is closed, so that a late answer finds nobody. A serial line has no such end: what lies in it when it is opened is
+set aside, and it is used all the same. All waits end at the caller's deadline. Deciding whether an answer *matches* is
+not done here.
 """
 
 from __future__ import annotations
@@ -50,6 +52,7 @@ class Link:
         "_new_framer",
         "_new_stream",
         "_observer",
+        "_spent",
     )
 
     def __init__(
@@ -68,6 +71,8 @@ class Link:
         self._connect_timeout_s = connect_timeout_s
         self._observer = observer
         self._connection: _Connection | None = None
+        # The framer of a line's last connection: the line goes on behind it.
+        self._spent: Framer | None = None
         self._arrived: deque[bytes] = deque()
         self._leftovers: deque[bytes] = deque(maxlen=limits.LEFTOVER_FRAMES_MAX)
 
@@ -82,11 +87,13 @@ class Link:
         `LocalProtocolError`: it cannot be framed. `NotSent`: no byte has left. `NoAnswer`: some may have.
         """
         self._set_aside()
-        connection = self._connection or _Connection(self._new_stream(), self._new_framer())
+        connection = self._connection
+        if connection is None:
+            # What cannot be framed must not cost a connection.
+            self._new_framer().send(payload)
+            connection = self._connected(deadline)
         data = connection.framer.send(payload)
         with self._closing_on_failure():
-            if self._connection is None:
-                self._connect(connection, deadline)
             self._write(connection, data, payload, deadline)
 
     def receive(self, deadline: float) -> bytes:
@@ -96,10 +103,10 @@ class Link:
                 self._await_bytes(deadline)
         return self._arrived.popleft()
 
-    def use(self, stream: Callable[[], Stream]) -> None:
-        """Take another road from now on: what is connected is closed, and `stream` makes the next connection."""
-        self.close()
-        self._new_stream = stream
+    def open(self, deadline: float) -> None:
+        """Connect, if nothing is connected, and send nothing; `NotSent` says that the host cannot be reached."""
+        if self._connection is None:
+            self._connected(deadline)
 
     def leftovers(self) -> tuple[bytes, ...]:
         """Hand out, once, the frames that no request was waiting for: late, repeated or unasked."""
@@ -109,8 +116,7 @@ class Link:
 
     def close(self) -> None:
         """Close the connection; frames nobody has read become leftovers. The next `send` connects again."""
-        self._leftovers.extend(self._arrived)
-        self._arrived.clear()
+        self._shelve()
         self._drop()
 
     @contextmanager
@@ -122,9 +128,14 @@ class Link:
             self.close()
             raise
 
+    def _shelve(self) -> None:
+        self._leftovers.extend(self._arrived)
+        self._arrived.clear()
+
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
+            self._spent = connection.framer if connection.stream.is_line else None
             connection.stream.close()
 
     def _set_aside(self) -> None:
@@ -145,23 +156,41 @@ class Link:
             return not self._arrived and not connection.framer.pending and not connection.stream.stale()
         return False
 
-    def _drain(self, connection: _Connection) -> None:
-        """Take what a peer has sent unasked, without waiting and not without end: it may be worth recording."""
+    def _drain(self, connection: _Connection) -> bool:
+        """Take what a peer has sent unasked, without waiting and not without end: it may be worth recording.
+
+        Whether the peer is still there.
+        """
         with suppress(LinkError):
             for _ in range(limits.DRAIN_READS_MAX):
-                data = connection.stream.receive(0)
+                try:
+                    data = connection.stream.receive(0)
+                except Silence:
+                    return True
                 if not data:
-                    return
+                    return False
                 now = self._monotonic()
                 self._feed(connection, data, now, deadline=now)
+            return True
+        # What lies in a line may be no frame at all; the line is there all the same.
+        return connection.stream.is_line
 
-    def _connect(self, connection: _Connection, deadline: float) -> None:
-        self._connection = connection
-        connection.stream.connect(min(self._left_s(connection, deadline), self._connect_timeout_s))
-        if connection.stream.stale():
-            self._drain(connection)
-            reason = f"{connection.stream.peer}: closed, or spoke before it was asked"
-            raise NotSent(reason, trouble=Trouble.CLOSED)
+    def _connected(self, deadline: float) -> _Connection:
+        """Make a connection that nothing lies in."""
+        framer = self._new_framer() if self._spent is None else self._spent.renewed()
+        connection = self._connection = _Connection(self._new_stream(), framer)
+        stream = connection.stream
+        with self._closing_on_failure():
+            stream.connect(min(self._left_s(connection, deadline), self._connect_timeout_s))
+            if stream.stale():
+                is_there = self._drain(connection)
+                if not stream.is_line or not is_there:
+                    reason = f"{stream.peer}: closed, or spoke before it was asked"
+                    raise NotSent(reason, trouble=Trouble.CLOSED)
+                # What was under way on a line when it was opened may have begun in the middle of a frame.
+                self._shelve()
+                connection.framer, connection.wake_at = connection.framer.renewed(), None
+        return connection
 
     def _write(self, connection: _Connection, data: bytes, payload: bytes, deadline: float) -> None:
         """Write a request, and start the framer's timers."""
@@ -199,6 +228,10 @@ class Link:
         # A wait that ran out has reached its end, also where a simulated clock stood still meanwhile.
         now = self._monotonic()
         self._feed(connection, data or b"", now if data else max(now, until), deadline=deadline)
+        if now - deadline >= limits.WAIT_MIN_S:
+            # The terminal was held up, or slept: nobody knows when this came, so it is late, and kept as such.
+            reason = f"silence: what {connection.stream.peer} sent was read after the deadline"
+            raise Silence(reason, trouble=Trouble.TIMEOUT)
 
     def _read(self, connection: _Connection, timeout_s: float) -> bytes | None:
         """Return what came, or `None` when nothing did; an end of the connection is `NoAnswer`."""
@@ -255,5 +288,5 @@ def _frames_of(connection: _Connection, data: bytes, now: float) -> Received:
     try:
         return connection.framer.receive(data, now)
     except FrameError as error:
-        reason = f"bad frame: {connection.stream.peer}: {error}"
-    raise NoAnswer(reason, trouble=Trouble.BAD_FRAME)
+        reason, trouble = f"bad frame: {connection.stream.peer}: {error}", error.trouble or Trouble.BAD_FRAME
+    raise NoAnswer(reason, trouble=trouble)

@@ -7,7 +7,6 @@ cannot be written.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
@@ -51,6 +50,8 @@ from pos_engine.trace import NoTrace, Trace
 from pos_engine.values import EncipheredTrack
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pos_engine.clock import Clock
     from pos_engine.crypto.keys import WrappedKey
     from pos_engine.flow.drive import Drive, Finished
@@ -58,12 +59,8 @@ if TYPE_CHECKING:
     from pos_engine.framing.tpdu import Tpdu
     from pos_engine.journal.view import Journal
     from pos_engine.keystore.base import KeyStore
-    from pos_engine.link import Link
     from pos_engine.peripherals.base import CardReader, PinPad, Supervisor
-    from pos_engine.transport.base import Stream
-
-Road = Callable[[str | None], Callable[[], "Stream"]]
-"""From an address of the host, or `None` for the configured one, to what makes a connection there."""
+    from pos_engine.routes import Routes
 
 ENDS_KEYS: Final = frozenset({Kind.SIGN_ON, Kind.SIGN_OFF})
 """Requests with whose approval the working keys change or end."""
@@ -78,7 +75,7 @@ class Performer:
 
     dialect: Dialect
     journal: Journal
-    link: Link
+    routes: Routes
     keystore: KeyStore
     reader: CardReader
     pin_pad: PinPad
@@ -87,8 +84,6 @@ class Performer:
     header: str | None
     supervisor: Supervisor | None = None
     trace: Trace = field(default_factory=NoTrace)
-    road: Road | None = None
-    """Where else the host can be reached; without it, nowhere else."""
 
     def run(self, drive: Drive) -> Finished:
         """Perform a drive to its end and return how it ended."""
@@ -123,7 +118,8 @@ class Performer:
                 # Whoever waits for the outcome gets it when the drive ends; observers see it now. After a doubt nothing
                 # more is expected on this connection: what still comes must not be taken for another answer.
                 if record.state is State.DOUBTFUL:
-                    self.link.close()
+                    self.routes.close()
+                self.routes.done()
         return Done(self.clock.now())
 
     def _ask(self, question: Question) -> Happening:
@@ -149,34 +145,39 @@ class Performer:
             trouble = Trouble.KEY if failed else Trouble.UNBUILDABLE
             return NothingSent(self.clock.now(), str(error), keys_failed=failed, trouble=trouble)
         self.trace.message("sent", packet)
+        happened: Received | None = None
         try:
-            self.link.send(packet.encode(), send.deadline_s)
+            self.routes.send(packet.encode(), send.deadline_s)
         except NotSent as error:
-            happened: Received = NothingSent(self.clock.now(), str(error), trouble=error.trouble)
+            happened = NothingSent(self.clock.now(), str(error), trouble=error.trouble)
         except NoAnswer as error:
             happened = Silent(self.clock.now(), str(error), trouble=error.trouble)
-        else:
-            happened = self._receive(send)
+        # Taken before the wait: what is read after its end came too late for this request, and not before it.
         strays = self._set_aside(send)
+        detours = self.routes.detours()
+        if happened is None:
+            happened = self._receive(send)
+        if detours and not isinstance(happened, NothingSent):
+            happened = replace(happened, detours=detours)
         return replace(happened, set_aside=strays) if strays else happened
 
-    def _set_aside(self, send: Send) -> tuple[Answered, ...]:
+    def _set_aside(self, send: Send) -> tuple[Answered | Unreadable, ...]:
         """Read what the link found that no request was waiting for; what is no message proves nothing."""
-        strays: list[Answered] = []
-        for frame in self.link.leftovers():
-            with suppress(KeyFault, RemoteProtocolError):
-                packet = unpack(self.dialect, frame)
-                self.trace.message("received", packet)
-                strays.append(self._answered(packet, send))
-        return tuple(strays)
+        return tuple(self._read(frame, send) for frame in self.routes.leftovers())
 
     def _receive(self, wait: Send | Listen) -> Received:
         try:
-            packet = unpack(self.dialect, self.link.receive(wait.deadline_s))
-            self.trace.message("received", packet)
-            return self._answered(packet, wait)
+            frame = self.routes.receive(wait.deadline_s)
         except NoAnswer as error:
             return Silent(self.clock.now(), str(error), trouble=error.trouble)
+        return self._read(frame, wait)
+
+    def _read(self, frame: bytes, wait: Send | Listen) -> Answered | Unreadable:
+        """Tell of a frame."""
+        try:
+            packet = unpack(self.dialect, frame)
+            self.trace.message("received", packet)
+            return self._answered(packet, wait)
         except (KeyFault, RemoteProtocolError) as error:
             failed = isinstance(error, KeyFault)
             return Unreadable(self.clock.now(), str(error), keys_failed=failed, trouble=_unread(error))

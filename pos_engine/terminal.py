@@ -11,22 +11,30 @@ doubt.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from pos_engine import limits
 from pos_engine.assembly import assemble
 from pos_engine.config import Config, load
-from pos_engine.crypto.keys import show
 from pos_engine.dialects.base import NO_REQUESTS, Kind, Verdict
-from pos_engine.errors import JournalFault, KeyFault, NoAnswer, NotSent, NotSignedOn, PosError, Trouble, UsageError
+from pos_engine.errors import (
+    JournalFault,
+    KeyFault,
+    LinkError,
+    NoAnswer,
+    NotSent,
+    NotSignedOn,
+    PosError,
+    Trouble,
+    UsageError,
+)
 from pos_engine.flow import downloads
 from pos_engine.flow.checks import Order, check_key, latest
 from pos_engine.flow.drive import drive
 from pos_engine.flow.explain import Explanation, explain
 from pos_engine.flow.note import put_on_record
 from pos_engine.flow.outcomes import Approved, Declined, InDoubt, Line, Outcome, line_of, outcome_of
-from pos_engine.flow.plan import Duty, DutyKind, expendable, owed, plan
+from pos_engine.flow.plan import expendable, owed, plan
 from pos_engine.flow.refused import repeat_order
 from pos_engine.flow.takeover import Takeover, take_over
 from pos_engine.journal.record import State
@@ -34,16 +42,15 @@ from pos_engine.peripherals.held import HeldCard
 from pos_engine.session.diagnosis import diagnose
 from pos_engine.session.history import history_of
 from pos_engine.session.states import session_of
-from pos_engine.values import Text
+from pos_engine.status import Status, Tick, status_of
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
     from types import TracebackType
 
     from pos_engine.clock import Clock
     from pos_engine.dialects.base import OriginalRef
-    from pos_engine.flow.downloads import OwedDownload, TerminalData
+    from pos_engine.flow.downloads import TerminalData
     from pos_engine.flow.drive import Drive, Finished
     from pos_engine.flow.profile import Profile
     from pos_engine.journal.record import Record
@@ -52,74 +59,9 @@ if TYPE_CHECKING:
     from pos_engine.session.contingency import Contingency, Deed, Step
     from pos_engine.session.diagnosis import Diagnosis
     from pos_engine.session.history import History
-    from pos_engine.session.states import Session, SessionState
+    from pos_engine.session.states import Session
     from pos_engine.trace import Trace
     from pos_engine.values import Amount, Card
-
-
-DUTY_NAMES: Final = {
-    DutyKind.SIGN_ON: Text("sign on", "签到"),
-    DutyKind.REVERSE: Text("reverse", "冲正"),
-    DutyKind.REPEAT: Text("repeat until accepted", "重发直至受理"),
-    DutyKind.ASK: Text("ask the acquirer what became of it", "向收单机构查询"),
-    DutyKind.DOWNLOAD: Text("fetch what the host gives its terminals", "下载终端数据"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """What a call of `tick` did. `again_in_s` is when to call again; `None`: when something happened.
-
-    With nothing owed, that is when the sign-on should be renewed, so that no customer waits for it.
-    """
-
-    done: tuple[Outcome, ...]
-    owed: int
-    again_in_s: float | None
-    failed: str | None = None
-    """Why an owed exchange did not succeed this time."""
-    idle: bool = True
-    """Whether nothing is owed that the terminal could do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Owed:
-    """One duty: what is owed, for which STAN, since when, how often it was tried."""
-
-    duty: Text
-    kind: Kind
-    stan: str
-    batch: str
-    amount: Amount | None
-    since: datetime
-    attempts: int
-    unresolved: bool = False
-    """Whether it failed so often that nothing new goes ahead until a person has taken it over."""
-    taken_over: str | None = None
-    """The reason for which a person took it over."""
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """The terminal at a glance; everything in it is safe to show."""
-
-    terminal: str
-    merchant: str
-    dialect: str
-    session: SessionState
-    why: Text
-    signed_on_at: datetime | None
-    batch: str
-    keys: tuple[tuple[str, str], ...]
-    owed: tuple[Owed, ...]
-    recent: tuple[Line, ...]
-    """The newest requests, newest first."""
-    left_s: float | None = None
-    """Seconds for which the sign-on holds, as far as that is known beforehand."""
-    renew_in_s: float | None = None
-    """Seconds until a quiet moment renews it; 0: now."""
-    downloads: tuple[OwedDownload, ...] = ()
-    """Downloads that are owed, or unfinished."""
 
 
 class Terminal:
@@ -183,14 +125,11 @@ class Terminal:
         return self._profile.contingency
 
     def use_route(self, address: str | None) -> None:
-        """Reach the host at another address from now on, or with `None` at the configured one again.
+        """Reach the host at another address from now on, or with `None` over the configured roads again.
 
         Raises `UsageError` for what is no address, and where there is no other road.
         """
-        if self._performer.road is None:
-            reason = "this terminal has one road to its host"
-            raise UsageError(reason)
-        self._performer.link.use(self._performer.road(address))
+        self._performer.routes.use(address)
 
     def put_on_record(self, deed: Deed, act: Step | None = None) -> None:
         """Put on record what the till did by itself while the terminal could not sign on; raises `JournalFault`."""
@@ -199,7 +138,7 @@ class Terminal:
 
     def close(self) -> None:
         """Close link, journal and keystore; more than once does no harm. What is owed stays in the journal."""
-        self._performer.link.close()
+        self._performer.routes.close()
         with contextlib.suppress(JournalFault):
             # A program that runs one transaction and ends never ticks; what it need not keep goes with it.
             self._shred()
@@ -355,40 +294,44 @@ class Terminal:
         return record
 
     def tick(self) -> Tick:
-        """Do what is due: sign on, reverse, repeat, fetch, destroy card data. Never raises for a dead link."""
+        """Do what is due: sign on, reverse, repeat, fetch, destroy card data. Never raises for a dead link.
+
+        With nothing owed, it tries out a quiet connection where that is wanted, and whether a better road can be had
+        again.
+        """
         self._shred()
         finished = self._run(None)
         self._shred()
         now = self._performer.clock.now()
         duty = plan(self._performer.journal, self._profile, now)
+        if duty is None:
+            self._look_after_roads()
         outcomes = (outcome_of(record, self._profile.dialect) for record in finished.worked_off)
         done = tuple(outcome for outcome in outcomes if outcome is not None)
         count = sum(1 for _ in owed(self._performer.journal, self._profile, now))
         failed = str(_blocked(finished.blocked_by)) if finished.blocked_by is not None else None
-        again_in_s = duty.wait_s if duty is not None else self._session().renew_in_s
+        again_in_s = duty.wait_s if duty is not None else self._idle_for_s()
         return Tick(done, count, again_in_s, failed, idle=duty is None)
+
+    def _look_after_roads(self) -> None:
+        """Give a sign of life over a quiet connection, and go back to a better road that can be had again."""
+        routes = self._performer.routes
+        routes.look()
+        if routes.echo_in_s() == 0:
+            with contextlib.suppress(LinkError):
+                # Whether it was answered is remembered where roads are.
+                self._run(Order(kind=Kind.ECHO))
+
+    def _idle_for_s(self) -> float | None:
+        """Return the seconds until something is to be done though nothing is owed."""
+        routes = self._performer.routes
+        waits = (self._session().renew_in_s, routes.echo_in_s(), routes.return_in_s())
+        return min((wait_s for wait_s in waits if wait_s is not None), default=None)
 
     def status(self, *, recent: int = 5) -> Status:
         """Tell where the terminal stands; nothing is sent and nothing changes."""
-        journal, now = self._performer.journal, self._performer.clock.now()
-        session = self._session()
-        return Status(
-            terminal=self._profile.identity.terminal,
-            merchant=self._profile.identity.merchant,
-            dialect=self._profile.dialect.name,
-            session=session.state,
-            why=session.why,
-            signed_on_at=session.sign_on.changed.wall if session.sign_on is not None else None,
-            batch=session.batch,
-            keys=tuple(
-                (key.usage.value, show(key.check_value)) for key in (session.sign_on.keys if session.sign_on else ())
-            ),
-            owed=tuple(_owed(duty, duty.record) for duty in owed(journal, self._profile, now) if duty.record),
-            recent=tuple(line_of(each, journal.acting_on(each.number)) for each in journal.recent(recent)),
-            left_s=session.left_s,
-            renew_in_s=session.renew_in_s,
-            downloads=downloads.owed_downloads(journal, self._profile.dialect, now),
-        )
+        performer = self._performer
+        return status_of(performer.journal, self._profile, performer.clock.now(), performer.routes, recent=recent)
 
     def diagnosis(self) -> Diagnosis | None:
         """Say why the last call failed, where the sign-on or the session is why; `None` otherwise. Sends nothing."""
@@ -483,17 +426,3 @@ def _blocked(record: Record | None) -> PosError:
             "else was sent; a supervisor may take it over"
         )
     return NotSent(f"{what}: {_last_note(record)}")
-
-
-def _owed(duty: Duty, record: Record) -> Owed:
-    return Owed(
-        duty=DUTY_NAMES[duty.kind],
-        kind=record.kind,
-        stan=record.stan,
-        batch=record.batch,
-        amount=record.amount,
-        since=record.opened.wall,
-        attempts=record.attempts,
-        unresolved=duty.is_unresolved,
-        taken_over=record.resolution.reason if record.resolution is not None else None,
-    )

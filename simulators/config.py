@@ -10,6 +10,12 @@
     forgets = false
     enrol = "terminals.toml"
 
+A port is a number, which is TCP, or it says where it listens, at one place or several that are one host:
+
+    listen = ["tls://127.0.0.1:9584", "serial:///dev/ttyS1?baud=115200"]
+    certificate = "host.pem"        # chain and key, for tls:// and https://
+    client_ca = "clients.pem"       # then terminals need a certificate of it
+
 Paths start from the file that names them. Unknown keys and impossible values are errors that name file, table, key and
 what is allowed, and never repeat the value. Keys for tests only: a key file holds a key in clear.
 """
@@ -20,14 +26,16 @@ import difflib
 import os
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from pos_engine.config.address import Address, SerialLine, parse_address
 from pos_engine.crypto.cipher import KEY_FAULTS, KEY_SIZES
 from pos_engine.dialects.registry import DIALECTS, KEY_SCHEMES
 from pos_engine.dialects.unionpay import UNIONPAY
 from pos_engine.dialects.unionpay.schemes import USUAL
-from pos_engine.errors import ConfigError
+from pos_engine.errors import ConfigError, UsageError
+from pos_engine.framing.registry import SERIAL_DEFAULT
 from pos_engine.values import Identity, KeyBytes
 from simulators.acquirer import Enrolled, terminal_master_key
 from simulators.acquirer.enrolment import TERMINALS_MAX, schemes_of
@@ -44,11 +52,59 @@ FILE_BYTES_MAX: Final = 4 * 1024 * 1024
 KEY_FILE_BYTES_MAX: Final = 4096
 PORTS_MAX: Final = 64
 """Ports of one host; each is a listening socket and, perhaps, a file."""
+PLACES_MAX: Final = 8
+"""Places where one port listens."""
+LOOPBACK: Final = "127.0.0.1"
+"""A simulator with published keys listens to its own machine, unless somebody says otherwise in so many words."""
+FRAMING_OF_SOCKETS: Final = "be2"
 PORT_MAX: Final = 65_535
 DERIVED: Final = "derived"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 _HEX: Final = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 _KEY_SIZES: Final = frozenset({8, 16, 24})
+_FREE_PORT: Final = re.compile(r"(?P<before>[a-z0-9]+://[^/?]+):0(?=[/?]|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """One place where a host listens. With `client_ca` only terminals with a certificate of that CA get in."""
+
+    address: Address
+    certificate: Path | None = None
+    client_ca: Path | None = None
+
+    @property
+    def framing(self) -> str:
+        """The name of its framing."""
+        return self.address.framing or (SERIAL_DEFAULT if self.address.is_serial else FRAMING_OF_SOCKETS)
+
+    @classmethod
+    def on(cls, host: str = LOOPBACK, port: int = 0, framing: str | None = None) -> Listen:
+        """Listen over TCP; port 0 takes a free one."""
+        return cls(Address(scheme="tcp", host=host, port=port, framing=framing))
+
+
+def listen_at(
+    text: str, *, framing: str | None = None, certificate: Path | None = None, client_ca: Path | None = None
+) -> Listen:
+    """Read where to listen; the files are for what has TLS, and left out elsewhere. `UsageError` for what cannot be.
+
+    Port 0 takes a free one. `framing` is for an address that does not say its own.
+    """
+    # A terminal cannot go to port 0, so what reads addresses knows no such number.
+    named = _FREE_PORT.sub(r"\g<before>:1", text.strip())
+    address = parse_address(named)
+    if named != text.strip():
+        address = replace(address, port=0)
+    settings = replace(address, scheme="tcp", host="", port=0, path="", framing=None, line=SerialLine())
+    if address.scheme == "rfc2217" or settings != Address(scheme="tcp"):
+        reason = "a place to listen at is tcp, tls, https, serial or socket, with a framing and a line's settings only"
+        raise UsageError(reason)
+    if address.is_protected and certificate is None:
+        reason = f"{address.scheme} needs a certificate"
+        raise UsageError(reason)
+    files = (certificate, client_ca) if address.is_protected else (None, None)
+    return Listen(replace(address, framing=address.framing or framing), *files)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +112,8 @@ class PortSettings:
     """One port of the host, as its file says. Paths are absolute."""
 
     name: str
-    port: int
-    """0 takes a free one."""
+    listen: tuple[Listen, ...] = (Listen.on(),)
+    """Where it listens: one host at all these places."""
     dialect: str
     key_scheme: str = USUAL
     """A key scheme whose cipher its terminals share; what each of them gets is what its sign-on asks for."""
@@ -83,6 +139,11 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= PORT_MAX
 
 
+def _is_listen(value: object) -> bool:
+    places = value if isinstance(value, list) else [value]
+    return 0 < len(places) <= PLACES_MAX and all(isinstance(each, str) for each in places)
+
+
 def _is_path(value: object) -> bool:
     return isinstance(value, str) and bool(value) and value.isprintable()
 
@@ -101,7 +162,10 @@ PORT_KEYS: Final[Mapping[str, _Key]] = {
         lambda value: isinstance(value, str) and _NAME.fullmatch(value) is not None,
         required=True,
     ),
-    "port": _Key(f"a number from 0 to {PORT_MAX}", _is_number, required=True),
+    "port": _Key(f"a number from 0 to {PORT_MAX}", _is_number),
+    "listen": _Key(f"an address, or 1 to {PLACES_MAX} of them in brackets", _is_listen),
+    "certificate": _PATH,
+    "client_ca": _PATH,
     "dialect": _Key(f"one of {', '.join(DIALECTS)}", lambda value: isinstance(value, str) and value in DIALECTS),
     "key_scheme": _KEY_SCHEME,
     "scenario": _PATH,
@@ -117,25 +181,64 @@ TERMINAL_KEYS: Final[Mapping[str, _Key]] = {
 }
 
 
-def load_ports(path: Path) -> tuple[PortSettings, ...]:
-    """Read which ports a host opens; raises `ConfigError`."""
+def load_ports(path: Path, *, host: str = LOOPBACK) -> tuple[PortSettings, ...]:
+    """Read which ports a host opens, those that are mere numbers on `host`; raises `ConfigError`."""
     rows = _tables(path, "port", PORT_KEYS, PORTS_MAX)
     base = path.absolute().parent
     _refuse_twice(path, "port", "name", [row["name"] for row in rows])
-    _refuse_twice(path, "port", "port", [row["port"] for row in rows if row["port"]])
+    places = [_places(path, number, row, host) for number, row in enumerate(rows, 1)]
+    _refuse_same_places(path, places)
     ports = tuple(
         PortSettings(
             name=row["name"],
-            port=row["port"],
+            listen=listen,
             dialect=row.get("dialect", next(iter(DIALECTS))),
             key_scheme=row.get("key_scheme", USUAL),
             forgets=row.get("forgets", False),
             **{key: base / row[key] for key in ("scenario", "ledger", "enrol") if key in row},
         )
-        for row in rows
+        for row, listen in zip(rows, places, strict=True)
     )
     _refuse_contradictions(path, ports)
     return ports
+
+
+def _places(path: Path, number: int, row: Mapping[str, Any], host: str) -> tuple[Listen, ...]:
+    """Read where a port listens."""
+    files = {key: path.absolute().parent / row[key] for key in ("certificate", "client_ca") if key in row}
+    reason = ""
+    if ("port" in row) == ("listen" in row):
+        reason = "says either port, a number, or listen"
+    elif "client_ca" in files and "certificate" not in files:
+        reason = "client_ca: the host itself needs a certificate as well"
+    elif "port" in row and files:
+        reason = "certificate and client_ca are for listen, at tls:// or https://"
+    if not reason and "port" in row:
+        return (Listen.on(host, row["port"]),)
+    texts = row.get("listen", [])
+    try:
+        places = tuple(listen_at(text, **files) for text in ([texts] if isinstance(texts, str) else texts))
+    except UsageError as error:
+        places = ()
+        reason = reason or f"listen: {error}"
+    if not reason and files and not any(each.address.is_protected for each in places):
+        reason = "certificate and client_ca are for listen, at tls:// or https://"
+    if reason:
+        reason = f"{path}: port {number}: {reason}"
+        raise ConfigError(reason)
+    return places
+
+
+def _refuse_same_places(path: Path, ports: Iterable[Iterable[Listen]]) -> None:
+    """Refuse a place that is named twice; free ports are never the same."""
+    seen: set[str] = set()
+    for number, places in enumerate(ports, 1):
+        for each in places:
+            if each.address.place in seen:
+                reason = f"{path}: port {number}: listens where another does"
+                raise ConfigError(reason)
+            if each.address.port or not each.address.host:
+                seen.add(each.address.place)
 
 
 def load_roster(path: Path, *, dialect: Dialect = UNIONPAY) -> tuple[Enrolled, ...]:

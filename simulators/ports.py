@@ -13,27 +13,28 @@ from typing import TYPE_CHECKING
 
 from pos_engine.dialects.registry import dialect_of
 from simulators.acquirer import Acquirer
-from simulators.config import load_roster
-from simulators.faults import read_scenario
+from simulators.config import Listen, load_roster
 from simulators.scenario import AMOUNTS
-from simulators.server import LOOPBACK, serve
+from simulators.scenario_files import read_scenario
+from simulators.server import serve
 from simulators.store import LedgerFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from pos_engine.config.address import Address
     from simulators.acquirer import Event
     from simulators.config import PortSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A host, the name of its port, and the number to listen on (0: a free one)."""
+    """A host, the name of its port, and where it listens."""
 
     name: str
     acquirer: Acquirer
-    number: int = 0
+    listen: tuple[Listen, ...] = (Listen.on(),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,8 @@ class Listening:
 
     name: str
     dialect: str
-    host: str
-    number: int
+    addresses: tuple[Address, ...]
+    """Where, with the numbers of free ports."""
 
 
 @contextmanager
@@ -63,14 +64,13 @@ def open_ports(settings: Iterable[PortSettings], *, entropy: Callable[[int], byt
                 ledger=files[each.ledger].ledger if each.ledger is not None else None,
                 roster=load_roster(each.enrol, dialect=dialect) if each.enrol is not None else None,
             )
-            ports.append(Port(each.name, acquirer, each.port))
+            ports.append(Port(each.name, acquirer, each.listen))
         yield tuple(ports)
 
 
 async def serve_ports(
     ports: Sequence[Port],
     *,
-    host: str = LOOPBACK,
     on_event: Callable[[str, Event], None] | None = None,
     ready: Callable[[tuple[Listening, ...]], None] | None = None,
 ) -> None:
@@ -81,9 +81,9 @@ async def serve_ports(
     """
     found: dict[str, Listening] = {}
 
-    def told(port: Port) -> Callable[[str, int], None]:
-        def listening(address: str, number: int) -> None:
-            found[port.name] = Listening(port.name, port.acquirer.dialect.name, address, number)
+    def told(port: Port) -> Callable[[tuple[Address, ...]], None]:
+        def listening(addresses: tuple[Address, ...]) -> None:
+            found[port.name] = Listening(port.name, port.acquirer.dialect.name, addresses)
             if ready is not None and len(found) == len(ports):
                 ready(tuple(found[each.name] for each in ports))
 
@@ -93,8 +93,7 @@ async def serve_ports(
         return None if on_event is None else lambda event: on_event(port.name, event)
 
     tasks = [
-        asyncio.create_task(serve(each.acquirer, host=host, port=each.number, on_event=heard(each), ready=told(each)))
-        for each in ports
+        asyncio.create_task(serve(each.acquirer, each.listen, on_event=heard(each), ready=told(each))) for each in ports
     ]
     try:
         await asyncio.gather(*tasks)

@@ -9,6 +9,8 @@
     scenario          gives the host a scenario: TOML, rules, or the name of a ready-made one
     ledger            the host's books; `ledger.differences(terminal)` compares them with the journal
     acquirer_address  the same host on a free loopback port
+    tcp_line          a TCP line to that port, which fails on demand
+    serial_pair       two serial devices and the line between them, which fails on demand
 
 The report of a failed test shows the conversation, decoded and masked. Until a fixture is used, pytest loads nothing of
 the engine: imports stand where they are needed.
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from pos_engine.trace import Trace
     from simulators.acquirer import Acquirer
     from simulators.bench import Bench, Books, MemoryLink
+    from simulators.faults import PtyProxy, TcpProxy
     from simulators.scenario import Play, Rule, Scenario
 
     class Worker(Protocol):
@@ -207,9 +210,28 @@ def acquirer_address(pos_bench: Bench) -> Iterator[str]:
         yield f"tcp://{server.host}:{server.port}"
 
 
+@pytest.fixture
+def tcp_line(request: pytest.FixtureRequest, acquirer_address: str) -> Iterator[TcpProxy]:
+    """A line to `acquirer_address` that is smooth until `fail("rst to-terminal at 20")`; a terminal uses its `url`."""
+    from simulators.faults import TcpProxy  # noqa: PLC0415 - loaded by the tests that use it
+
+    host, _, port = acquirer_address.removeprefix("tcp://").rpartition(":")
+    with TcpProxy((host, int(port)), seed=request.config.option.pos_seed) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def serial_pair(request: pytest.FixtureRequest) -> Iterator[PtyProxy]:
+    """Two devices, `terminal_device` and `host_device`, and a line that is smooth until `fail("drop to-host 1%")`."""
+    from simulators.faults import PtyProxy  # noqa: PLC0415 - loaded by the tests that use it
+
+    with PtyProxy(seed=request.config.option.pos_seed) as proxy:
+        yield proxy
+
+
 def _scenario_of(what: str | Path | Scenario | Rule | Iterable[Rule]) -> Scenario:
-    from simulators.faults import read_scenario  # noqa: PLC0415 - loaded by the tests that use it
-    from simulators.scenario import Rule, Scenario, parse  # noqa: PLC0415 - the same
+    from simulators.scenario import Rule, Scenario, parse  # noqa: PLC0415 - loaded by the tests that use it
+    from simulators.scenario_files import read_scenario  # noqa: PLC0415 - the same
 
     match what:
         case Scenario():

@@ -48,7 +48,11 @@ HEADINGS: Final[Mapping[str, Mapping[str, str]]] = {
         "journal": "pos_engine.cli.journal:journal",
     },
     "Merchant": {},
-    "Traffic": {"decode": "pos_engine.cli.traffic:decode", "dialect": "pos_engine.cli.dialects:dialect"},
+    "Traffic": {
+        "decode": "pos_engine.cli.traffic:decode",
+        "doctor": "pos_engine.cli.doctor:doctor",
+        "dialect": "pos_engine.cli.dialects:dialect",
+    },
     "Run": {"prove": "pos_engine.cli.prove:prove"},
 }
 """Every command as "module:function", under its heading, in the order of the help; empty headings are not shown."""

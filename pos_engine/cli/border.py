@@ -180,8 +180,10 @@ def opened(settings: Settings, output: Output, *, overrides: Mapping[str, str] |
         trace = Watch(output, dialect_of(config.dialect, config.key_scheme))
     failure = None
     try:
-        with Terminal.open(config, trace=trace) as terminal, _advised(terminal, output):
-            yield terminal
+        with Terminal.open(config, trace=trace) as terminal:
+            with _advised(terminal, output):
+                yield terminal
+            _warn_of_certificates(terminal, output)
     except NotSent as error:
         hint = "; `pos-engine acquirer` starts one to try things with" if config.reader == "simulated" else ""
         failure = NotSent(f"{error}{hint}", trouble=error.trouble)
@@ -189,6 +191,14 @@ def opened(settings: Settings, output: Output, *, overrides: Mapping[str, str] |
             failure.add_note(note)
     if failure is not None:
         raise failure
+
+
+def _warn_of_certificates(terminal: Terminal, output: Output) -> None:
+    """Say which certificates end soon, the host's too: now it has shown it."""
+    from pos_engine.cli.output import ending_line
+
+    for ending in terminal.status(recent=0).certificates:
+        output.note(ending_line(ending, output))
 
 
 @contextlib.contextmanager

@@ -1,37 +1,30 @@
 """`pos-engine demo`: a terminal and a simulated acquirer in two processes, told as a story with every message decoded.
 
-The acquirer is a child process that listens on a free loopback port and reports what it booked as JSON lines; the
-terminal is this process. Their only connection is TCP. The last act compares the terminal's journal with the acquirer's
-books, and the demo fails when they differ.
+The acquirer listens on a free loopback port and on a serial line; the terminal is this process. Nothing else joins
+them. The last act compares the terminal's journal with the acquirer's books, and the demo fails when they differ.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
-from collections import Counter
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pos_engine.cli import darkness, story
 from pos_engine.cli.border import command
 from pos_engine.cli.exits import Exit
 from pos_engine.cli.stage import Stage
 from pos_engine.dialects.base import Kind
-from pos_engine.errors import PosError
 from pos_engine.flow.outcomes import Approved, Declined, InDoubt
 from pos_engine.values import Amount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pos_engine.cli.cast import Host, Line
     from pos_engine.cli.output import Output
     from pos_engine.config import Config
-    from pos_engine.flow.outcomes import Line
+    from pos_engine.flow import outcomes
     from pos_engine.terminal import Terminal
 
 SOLD: Final = Amount.cny("12.34")
@@ -42,46 +35,40 @@ RETURNED: Final = Amount.cny("2.34")
 LOST: Final = Amount.cny("9.96")
 """The simulated host books amounts that end in 9.96 and closes the link before it answers."""
 IN_THE_DARK: Final = Amount.cny("25.00")
+BY_LINE: Final = Amount.cny("3.60")
 KEY: Final = "order 1042"
-STOP_S: Final = 5.0
-
-
-@dataclass(slots=True)
-class Host:
-    """The acquirer's process."""
-
-    process: subprocess.Popen[str]
-    port: int
-    moved: Counter[str] = field(default_factory=Counter)
-    """Fen that reached the merchant, by STAN; filled when the host stops."""
-
-    def stop(self) -> None:
-        """End the process in order and read what it reported."""
-        self.process.terminate()
-        output, _ = self.process.communicate(timeout=STOP_S)
-        for line in output.splitlines():
-            event: dict[str, Any] = json.loads(line)
-            self.moved[event.get("stan", "")] += event.get("effect_minor", 0)
+NO_WAY: Final = "tcp://127.0.0.1:1"
+"""Nobody listens there: it stands for a cable that is cut."""
 
 
 @command("demo", example="pos-engine demo\npos-engine demo --lang zh\npos-engine demo --json")
 def demo(output: Output) -> Exit:
-    """Show a merchant's day: sign on, sell, void, refund, lose the link, lose the power, and compare the books.
+    """Show a merchant's day: sign on, sell, void, refund, lose the link, the power, the cable, and compare the books.
 
-    A terminal and a simulated acquirer in two processes, over TCP, with every message decoded. Nothing is left behind.
+    A terminal and a simulated acquirer in two processes, over TCP and a serial line, with every message decoded.
+    Nothing is left behind.
     """
+    from pos_engine.cli.cast import acquirer, serial_line
     from pos_engine.terminal import Terminal
 
     stage = Stage(output)
     stage.introduce(story.INTRODUCTION)
-    with tempfile.TemporaryDirectory(prefix="pos-engine-demo-") as folder, _host() as host:
-        config = _config(Path(folder), host, output)
+    with (
+        tempfile.TemporaryDirectory(prefix="pos-engine-demo-") as name,
+        serial_line() as line,
+        acquirer(line) as host,
+    ):
+        folder = Path(name)
+        config = _config(folder, host.address, output)
         with Terminal.open(config, trace=stage) as terminal:
             as_told = [*_morning(terminal, stage), *_afternoon(terminal, stage)]
         stage.act(story.POWER_CUT)
-        as_told.append(darkness.falls(config, IN_THE_DARK, stage, Path(folder)))
+        as_told.append(darkness.falls(config, IN_THE_DARK, stage, folder))
         with Terminal.open(config, trace=stage) as terminal:
             as_told += _evening(terminal, stage)
+        config = _config(folder, f"{NO_WAY}, serial://{line.terminal}", output)
+        with Terminal.open(config, trace=stage) as terminal:
+            as_told += _night(terminal, line, stage)
             history = terminal.status(recent=100).recent
         host.stop()
     lines = _rows(history, host)
@@ -132,35 +119,27 @@ def _evening(terminal: Terminal, stage: Stage) -> Iterator[bool]:
     done = [stage.outcome(each) for each in terminal.tick().done]
     yield [each.kind for each in done] == [Kind.REVERSAL] and isinstance(done[0], Approved)
     yield isinstance(stage.outcome(terminal.sale(IN_THE_DARK)), Approved)
+
+
+def _night(terminal: Terminal, line: Line, stage: Stage) -> Iterator[bool]:
+    """Play what comes after the cable was cut, over the second road."""
+    stage.act(story.CABLE)
+    yield isinstance(stage.outcome(terminal.sale(BY_LINE)), Approved)
+    stage.aside(story.CRACKLED, line.struck())
     stage.act(story.SIGN_OFF)
     yield isinstance(stage.outcome(terminal.sign_off()), Approved)
 
 
-def _rows(history: tuple[Line, ...], host: Host) -> list[tuple[Line, int]]:
+def _rows(history: tuple[outcomes.Line, ...], host: Host) -> list[tuple[outcomes.Line, int]]:
     """Pair each request that is about money, oldest first, with what the host has booked under its STAN."""
     return [(line, host.moved[line.stan]) for line in reversed(history) if line.about_money]
 
 
-@contextmanager
-def _host() -> Iterator[Host]:
-    """Start the acquirer in a process of its own, wait until it listens, and make sure that it ends."""
-    command_line = [sys.executable, "-m", "pos_engine", "acquirer", "--port", "0", "--json"]
-    process = subprocess.Popen(command_line, stdout=subprocess.PIPE, text=True)  # noqa: S603 - this very program
-    with process:
-        try:
-            line = process.stdout.readline() if process.stdout is not None else ""
-            if not line:
-                reason = "the simulated acquirer did not start"
-                raise PosError(reason)
-            yield Host(process, int(json.loads(line)["port"]))
-        finally:
-            process.kill()
-
-
-def _config(folder: Path, host: Host, output: Output) -> Config:
+def _config(folder: Path, address: str, output: Output) -> Config:
     from pos_engine.cli.start import write_simulated
-    from pos_engine.config import load
+    from pos_engine.config import FILE_NAME, load
 
-    path = write_simulated(folder, output)
-    address = f"tcp://127.0.0.1:{host.port}"
+    path = folder / FILE_NAME
+    if not path.exists():
+        write_simulated(folder, output)
     return load(path, overrides={"acquirer.address": address}, environment={})

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from pos_engine.cli.border import Settings
     from pos_engine.cli.output import Output
+    from pos_engine.flow.arrivals import Arrival, Candidate
     from pos_engine.flow.explain import Explanation, Happened
     from pos_engine.flow.outcomes import Line
 
@@ -25,6 +26,8 @@ _WHY: Final = Text("why", "原因")
 _NEXT: Final = Text("next", "后续")
 _ADVICE: Final = Text("now", "现在")
 _RESOLVED: Final = Text("on record", "已登记")
+MACS: Final = {True: "valid", False: "wrong", None: "absent"}
+"""What became of a MAC, for programs."""
 
 _batch = click.option("--batch", metavar="NNNNNN", help="The batch of the STAN; by default the one in force.")
 
@@ -42,7 +45,7 @@ def explain(output: Output, settings: Settings, *, stan: str, batch: str | None)
     from pos_engine.system import harden_process
     from pos_engine.terminal import Terminal
 
-    config, digits = settings.load(), _padded(stan)
+    config, digits = settings.load(), padded(stan)
     harden_process()
     if not was_begun(config.journal, config.mark):
         reason = "there is no journal yet"
@@ -86,7 +89,7 @@ def resolve(
     harden_process()
     told = None if moved is None else moved == "yes"
     with Terminal.open(config) as terminal:
-        line = terminal.resolve(_padded(stan), reason=reason, by=by, batch=batch, moved=told)
+        line = terminal.resolve(padded(stan), reason=reason, by=by, batch=batch, moved=told)
     _print_resolved(output, line, reason)
     return Exit.DONE
 
@@ -102,7 +105,7 @@ def _print_resolved(output: Output, line: Line, reason: str) -> None:
     output.line("  ".join(filter(None, facts)))
 
 
-def _padded(stan: str) -> str:
+def padded(stan: str) -> str:
     """Take a STAN as a person writes it, without its leading zeros."""
     digits = 6
     if not (stan.isascii() and stan.isdigit() and len(stan) <= digits):
@@ -119,6 +122,9 @@ def _rows(explained: Explanation, output: Output) -> Iterator[tuple[str, str]]:
     yield say(_STANDS), f"{'  '.join(filter(None, facts))}  {say(STANDINGS[line.standing])}"
     for each in explained.history:
         yield each.at.isoformat(sep=" ", timespec="seconds"), _happened(each, output)
+    for arrival in explained.arrivals:
+        at = arrival.candidate.stray.at.wall
+        yield at.isoformat(sep=" ", timespec="seconds"), f"{say(arrival.what)}. {say(arrival.means)}"
     yield say(_WHY), say(explained.why)
     yield say(_NEXT), say(explained.next)
     yield say(_ADVICE), say(explained.advice)
@@ -129,6 +135,31 @@ def _happened(each: Happened, output: Output) -> str:
     return f"{each.kind.value}: {output.say(each.what)}{notes}"
 
 
+def candidate_json(candidate: Candidate) -> dict[str, object]:
+    """Return a message that was met around a request, and in what it differs from being the answer."""
+    stray, met = candidate.stray, candidate.met
+    differs = [{"element": each.where, "missing": each.is_missing} for each in candidate.differs]
+    return {
+        "at": stray.at.wall.isoformat(),
+        "mti": stray.message.mti,
+        "code": stray.message.get(39),
+        "stan": stray.message.get(11),
+        "sort": stray.sort.value,
+        "times": stray.times,
+        "mac": MACS[stray.proven],
+        "after_s": candidate.after_s,
+        "during": {"kind": met.kind.value, "stan": met.stan, "batch": met.batch},
+        "matches": candidate.matches,
+        "differs": differs,
+        "contradicts": list(stray.differs) if not differs else [],
+    }
+
+
+def arrival_json(arrival: Arrival) -> dict[str, object]:
+    """Return what came for a request besides its answer."""
+    return {**candidate_json(arrival.candidate), "what": text_json(arrival.what), "means": text_json(arrival.means)}
+
+
 def _explanation_json(explained: Explanation) -> dict[str, object]:
     return {
         **line_json(explained.line),
@@ -136,6 +167,7 @@ def _explanation_json(explained: Explanation) -> dict[str, object]:
             {"at": each.at.isoformat(), "kind": each.kind.value, "what": text_json(each.what), "notes": [*each.notes]}
             for each in explained.history
         ],
+        "arrivals": [arrival_json(each) for each in explained.arrivals],
         "why": text_json(explained.why),
         "next": text_json(explained.next),
         "advice": text_json(explained.advice),

@@ -15,7 +15,7 @@ import click
 from pos_engine.cli.backup import backup, restore
 from pos_engine.cli.border import command, group
 from pos_engine.cli.exits import Exit, NothingFoundError
-from pos_engine.cli.explain import resolve
+from pos_engine.cli.explain import MACS, resolve
 from pos_engine.cli.output import amount_json, line_json, standing_json
 from pos_engine.errors import UsageError
 from pos_engine.values import Text
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pos_engine.cli.output import Output
     from pos_engine.config import Config
     from pos_engine.flow.outcomes import Line
-    from pos_engine.journal.record import Record, Resolution
+    from pos_engine.journal.record import Record, Resolution, Stray
     from pos_engine.journal.store import Entry, SqliteJournal
     from pos_engine.wire.message import Message
     from pos_engine.wire.spec import MessageSpec
@@ -240,6 +240,23 @@ def _record_json(entry: Entry, standing: str | None, spec: MessageSpec) -> dict[
         "notes": list(record.notes),
         "late": _message_json(record.late, spec) if record.late is not None else None,
         "resolution": _resolution_json(record.resolution) if record.resolution is not None else None,
+        "strays": [_stray_json(stray, spec) for stray in record.strays],
+        "unkept": record.unkept,
+        "unread": record.unread,
+    }
+
+
+def _stray_json(stray: Stray, spec: MessageSpec) -> dict[str, object]:
+    """Return a message that came during an exchange and was not its answer."""
+    return {
+        "sort": stray.sort.value,
+        "at": stray.at.wall.isoformat(),
+        "message": _message_json(stray.message, spec),
+        "request": stray.request,
+        "differs": list(stray.differs),
+        "mac": MACS[stray.proven],
+        "before": stray.before,
+        "times": stray.times,
     }
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pos_engine.config import Config
     from pos_engine.keystore.box import Box
     from pos_engine.keystore.software import SoftwareKeyStore
-    from pos_engine.terminal import Owed
+    from pos_engine.status import Owed
 
 _HEADS: Final = (
     Text("key", "密钥"),

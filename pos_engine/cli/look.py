@@ -10,6 +10,7 @@ from pos_engine.cli.border import command
 from pos_engine.cli.exits import Exit, NothingFoundError, exit_of
 from pos_engine.cli.output import (
     amount_json,
+    ending_line,
     line_json,
     outcome_advice,
     outcome_json,
@@ -24,12 +25,15 @@ if TYPE_CHECKING:
     from pos_engine.cli.output import Output
     from pos_engine.config import Config
     from pos_engine.flow.outcomes import Line, Outcome, Standing
-    from pos_engine.terminal import Owed, Status
+    from pos_engine.routes import Ending, RouteState
+    from pos_engine.status import Owed, Status
 
 _TERMINAL: Final = Text("terminal", "终端")
 _MERCHANT: Final = Text("merchant", "商户")
 _SESSION: Final = Text("session", "签到状态")
 _SIGNED_ON: Final = Text("signed on", "签到时间")
+_CERTIFICATE: Final = Text("certificate", "证书")
+_ROAD: Final = Text("road", "线路")
 _BATCH: Final = Text("batch", "批次号")
 _OWED: Final = Text("owed", "待处理")
 _NOTHING: Final = Text("nothing", "无")
@@ -110,7 +114,8 @@ def seen(config: Config) -> Status:
     """Look at a terminal without disturbing it; one without a journal has never signed on."""
     from pos_engine.journal.store import was_begun
     from pos_engine.session.states import FIRST_BATCH, SessionState
-    from pos_engine.terminal import Status, Terminal
+    from pos_engine.status import Status
+    from pos_engine.terminal import Terminal
 
     if was_begun(config.journal, config.mark):
         with Terminal.open(config, read_only=True) as terminal:
@@ -140,9 +145,17 @@ def _rows(seen: Status, output: Output) -> list[tuple[str, str]]:
     if seen.signed_on_at is not None:
         rows.append((say(_SIGNED_ON), seen.signed_on_at.isoformat(sep=" ", timespec="seconds")))
     rows += list(seen.keys)
+    rows += [(say(_ROAD), _road_line(each, output)) for each in seen.routes]
+    rows += [(say(_CERTIFICATE), ending_line(each, output)) for each in seen.certificates]
     rows += [(say(_OWED), owed_line(each, output)) for each in seen.owed] or [(say(_OWED), say(_NOTHING))]
     rows += [(say(_RECENT), _recent_line(each, output)) for each in seen.recent]
     return rows
+
+
+def _road_line(road: RouteState, output: Output) -> str:
+    from pos_engine.session.diagnosis import TROUBLES
+
+    return road.name if road.trouble is None else f"{road.name}: {output.say(TROUBLES[road.trouble][1])}"
 
 
 def _recent_line(line: Line, output: Output) -> str:
@@ -174,9 +187,24 @@ def _status_json(seen: Status) -> dict[str, object]:
         "signed_on_at": seen.signed_on_at.isoformat() if seen.signed_on_at is not None else None,
         "batch": seen.batch,
         "keys": [{"usage": usage, "check_value": check} for usage, check in seen.keys],
+        "routes": [
+            {
+                "name": road.name,
+                "connected": road.connected,
+                "trouble": road.trouble.name.lower().replace("_", "-") if road.trouble is not None else None,
+                "rests_s": road.rests_s,
+            }
+            for road in seen.routes
+        ],
+        "certificates": [ending_json(each) for each in seen.certificates],
         "owed": [owed_json(each) for each in seen.owed],
         "recent": [line_json(each) for each in seen.recent],
     }
+
+
+def ending_json(ending: Ending) -> dict[str, object]:
+    """Return when a certificate ends."""
+    return {"name": ending.name, "until": ending.until.isoformat(), "days_left": ending.days_left}
 
 
 def owed_json(owed: Owed) -> dict[str, object]:

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pos_engine.flow.outcomes import Approved, Line, Outcome, Standing
+    from pos_engine.routes import Ending
     from pos_engine.values import Balance, Language
 
 SCHEMA: Final = 1
 """Version of the JSON that commands print."""
 
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_ENDED: Final = Text("has ended", "已过期")
 _WIDE: Final = 4000
 """Columns of a table that nobody looks at: a pipe must not cut values."""
 
@@ -182,6 +184,13 @@ _OF: Final = Text("{} of {}", "{} (请求{})")
 _STAN: Final = Text("STAN", "流水号")
 _RRN: Final = Text("RRN", "参考号")
 _CARD: Final = Text("card", "卡号")
+
+
+def ending_line(ending: Ending, output: Output) -> str:
+    """Say of a certificate when it ends, or that it has."""
+    day = ending.until.date().isoformat()
+    words = _ENDED if ending.days_left < 0 else Text(f"ends in {ending.days_left} days", f"{ending.days_left}天后到期")
+    return f"{ending.name}  {day}, {output.say(words)}"
 
 
 def outcome_line(outcome: Outcome, language: Language) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pos_engine.cli.border import Settings
     from pos_engine.cli.output import Output
-    from pos_engine.terminal import Status
+    from pos_engine.status import Status
 
 _STATE: Final = Text("session", "签到状态")
 _SIGNED_ON: Final = Text("signed on", "签到时间")

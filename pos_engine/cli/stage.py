@@ -91,6 +91,11 @@ class Stage:
             self._print(f"      {advice}", fg=colour)
         return outcome
 
+    def aside(self, text: Text, what: str) -> None:
+        """Say what nobody at the till sees."""
+        self._acts[-1]["aside"] = what
+        self._print(f"   [{what}] {self._output.say(text)}", fg="magenta")
+
     def before(self, effect: Effect) -> None:
         """Ignore it: what was done is told, not what will be."""
 

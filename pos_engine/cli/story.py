@@ -8,10 +8,10 @@ from pos_engine.values import Text
 
 INTRODUCTION: Final = Text(
     "Two programs on this machine: a shop's payment terminal, and the acquirer, the host at the bank that it asks for "
-    "money. Between them is TCP, and nothing else. They speak ISO 8583: each message has a type (the MTI, four "
-    "digits) and numbered fields. Card numbers are masked here, PINs and keys are never shown. Whatever the terminal "
-    "is about to send, it writes into its journal on disk first. This is one day in the shop.",
-    "本机上有两个程序: 商户的支付终端和收单主机, 两者之间只有TCP连接. "
+    "money. Between them are a TCP connection and, for bad days, a serial line. They speak ISO 8583: each message has "
+    "a type (the MTI, four digits) and numbered fields. Card numbers are masked here, PINs and keys are never shown. "
+    "Whatever the terminal is about to send, it writes into its journal on disk first. This is one day in the shop.",
+    "本机上有两个程序: 商户的支付终端和收单主机, 两者之间有TCP连接, 另有一条备用串口线路. "
     "双方使用ISO 8583: 每条报文有四位数字的消息类型(MTI)和编号的域. "
     "卡号已屏蔽, 密码与密钥从不显示. 终端发送任何请求之前, 先将其写入磁盘流水. 以下是商户的一天.",
 )
@@ -74,6 +74,15 @@ POWER_BACK: Final = Text(
     "The lights are on again, and a new process reads the journal. There is an intent without an outcome, so the sale "
     "is in doubt, and before anything else it is taken back. The customer was charged nothing and pays again.",
     "来电了. 新进程读取磁盘流水: 有交易意图而无结果, 即结果未知, 终端首先将其冲正. 顾客未被扣款, 重新付款.",
+)
+CABLE: Final = Text(
+    "A digger cuts the cable in the street. Nobody can be reached over TCP, so nothing has left, and the terminal "
+    "takes its second road: a serial line, which crackles.",
+    "街上的挖掘机挖断了电缆. TCP无法连通, 未发出任何数据, 终端改走第二条线路: 一条有杂音的串口线.",
+)
+CRACKLED: Final = Text(
+    "one bit arrived wrong; the other end refused the frame, and it was sent again",
+    "有一位出错; 对方拒收该帧, 终端已重发",
 )
 SIGN_OFF: Final = Text(
     "Evening. The terminal signs off; its keys are of no use to anybody now.",

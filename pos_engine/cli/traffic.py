@@ -59,8 +59,8 @@ def decode(output: Output, *, message: tuple[str, ...], name: str | None, with_b
         raise UsageError(reason)
     # Hex that was pasted without quotes comes in pieces.
     source = dumps.read(" ".join(message))
-    dialects = _dialects(name)
-    dialect, pieces, captures = _best(source, dialects)
+    dialects = dialects_named(name)
+    dialect, pieces, captures = best(source, dialects)
     if dialect is not dialects[0]:
         output.note(output.say(_READ_AS).format(dialect.name))
     code = Exit.DONE
@@ -72,12 +72,18 @@ def decode(output: Output, *, message: tuple[str, ...], name: str | None, with_b
             where = f"message {number}: " if len(captures) > 1 else ""
             output.error(f"{where}{capture.error}")
             code = Exit.PROTOCOL
-    if source.name == dumps.TYPED and any(_holds_card_data(capture, dialect) for capture in captures):
-        output.note(output.say(_ON_THE_COMMAND_LINE))
+    warn_of_history(output, source, captures, dialect)
     return code
 
 
-def _dialects(name: str | None) -> tuple[Dialect, ...]:
+def warn_of_history(output: Output, source: Source, captures: Iterable[Capture], dialect: Dialect) -> None:
+    """Say so where a message with card data stood on the command line."""
+    if source.name == dumps.TYPED and any(_holds_card_data(capture, dialect) for capture in captures):
+        output.note(output.say(_ON_THE_COMMAND_LINE))
+
+
+def dialects_named(name: str | None) -> tuple[Dialect, ...]:
+    """Return the dialect of a name, or all where none was given."""
     from pos_engine.dialects.registry import DIALECTS
 
     if name is None:
@@ -88,7 +94,7 @@ def _dialects(name: str | None) -> tuple[Dialect, ...]:
     return (DIALECTS[name],)
 
 
-def _best(source: Source, dialects: Sequence[Dialect]) -> tuple[Dialect, tuple[bytes, ...], tuple[Capture, ...]]:
+def best(source: Source, dialects: Sequence[Dialect]) -> tuple[Dialect, tuple[bytes, ...], tuple[Capture, ...]]:
     """Read in every way and dialect, until one reads all; otherwise the best that only reads some, or nothing."""
     try:
         found = dumps.find(source)

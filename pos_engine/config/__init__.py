@@ -18,13 +18,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from pos_engine.config.keys import ADDRESS, BY_NAME, FILE_SCHEME, KEYS, PORT_MAX, PREFIX, SCHEMES, SECTIONS
+from pos_engine.config.address import parse_addresses
+from pos_engine.config.keys import BY_NAME, FILE_SCHEME, KEYS, PREFIX, SCHEMES, SECTIONS
 from pos_engine.dialects.registry import DIALECTS
-from pos_engine.errors import ConfigError
+from pos_engine.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from pos_engine.config.address import Address
     from pos_engine.config.keys import Key, Value
     from pos_engine.values import Language
 
@@ -52,10 +54,13 @@ class Config:
     dialect: str
     production: bool
     address: str
+    """One or more roads to the host, as `addresses` reads them."""
     key_scheme: str
     framing: str
     tpdu: str | None
     header: str | None
+    ca: Path | None
+    certificate: Path | None
     connect_timeout_s: float
     answer_timeout_s: float
     unsigned_decline: Literal["accept", "reverse"]
@@ -80,6 +85,11 @@ class Config:
     card: str | None
     origins: Mapping[str, str] = field(repr=False)
     """Where each key's value came from: "flag", an environment variable, a file's path or "default"."""
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """The roads to the host, the one to be preferred first."""
+        return parse_addresses(self.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,12 +295,26 @@ def _placed(key: Key, value: object, base: Path) -> object:
 def _checked(key: Key, value: object, origin: str, *, textual: bool) -> object:
     """Return the value in the key's type, or refuse it without repeating it."""
     given = _from_text(key, value) if textual and isinstance(value, str) else value
+    fault = _fault(key, given)
+    if fault is not None:
+        raise _refused(key, origin, f"{fault}; allowed: {key.allowed}")
     if key.bounds is not None:
         if isinstance(given, int | float) and not isinstance(given, bool) and key.bounds[0] <= given <= key.bounds[1]:
             return float(given)
     elif isinstance(given, bool) if key.type is bool else isinstance(given, str) and _fits(key, given):
         return given
     raise _refused(key, origin, f"allowed: {key.allowed}")
+
+
+def _fault(key: Key, given: object) -> str | None:
+    """Say what is wrong with a text that is read to find that out."""
+    if key.check is None or not isinstance(given, str):
+        return None
+    try:
+        key.check(given)
+    except UsageError as error:
+        return str(error)
+    return None
 
 
 def _from_text(key: Key, text: str) -> object:
@@ -307,10 +331,7 @@ def _fits(key: Key, text: str) -> bool:
         return text in key.choices
     if key.type is Path:
         return _fits_path(key, text)
-    if key.pattern is None or re.fullmatch(key.pattern, text) is None:
-        return False
-    address = ADDRESS.fullmatch(text) if key.attribute == "address" else None
-    return address is None or 1 <= int(address["port"]) <= PORT_MAX
+    return key.check is not None or (key.pattern is not None and re.fullmatch(key.pattern, text) is not None)
 
 
 def _fits_path(key: Key, text: str) -> bool:
@@ -345,7 +366,11 @@ def _refuse_contradictions(values: Mapping[str, Any], origins: Mapping[str, str]
     """Refuse keys that make no sense together."""
     reader, card = values["reader"], values["card"]
     schemes = DIALECTS[values["dialect"]].schemes
+    longest_s = max((each.answer_s or 0.0 for each in parse_addresses(values["address"])), default=0.0)
     faults = {
+        "acquirer.address": "answer_s of an address is at most acquirer.answer_timeout_s"
+        if longest_s > values["answer_timeout_s"]
+        else "",
         "acquirer.key_scheme": f"dialect {values['dialect']} has {' or '.join(schemes)}"
         if values["key_scheme"] not in schemes
         else "",
@@ -367,8 +392,9 @@ def _refuse_contradictions(values: Mapping[str, Any], origins: Mapping[str, str]
 
 
 def _not_for_production(values: Mapping[str, Any]) -> Iterator[str]:
-    """Say what keeps this configuration from real money. While there is no TLS, something always does."""
-    yield "the link has no verified TLS, which a linear MAC cannot do without"
+    """Say what keeps this configuration from real money. While the keystore is software's, something always does."""
+    if not all(each.is_protected for each in parse_addresses(values["address"])):
+        yield "a link has no verified TLS, which a linear MAC cannot do without"
     yield "the terminal master key is in a software keystore"
     if not DIALECTS[values["dialect"]].schemes[values["key_scheme"]].verified:
         yield f"the key scheme {values['key_scheme']} is unverified"

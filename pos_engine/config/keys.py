@@ -5,16 +5,19 @@ A key exists only where two deployments differ: an acquirer's facts live in its 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pos_engine import limits
+from pos_engine.config.address import parse_addresses
 from pos_engine.dialects.registry import DIALECTS, KEY_SCHEMES
 from pos_engine.dialects.unionpay.schemes import USUAL
-from pos_engine.framing.length import FRAMINGS
+from pos_engine.framing.registry import FRAMINGS
 from pos_engine.values import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PREFIX: Final = "POS_ENGINE_"
 """How the environment's variables begin."""
@@ -41,7 +44,9 @@ class Key:
     pattern: str | None = None
     """What the text must be; of a path, the texts that are none but name something else."""
     form: str = ""
-    """What `pattern` allows, in words."""
+    """What `pattern` or `check` allows, in words."""
+    check: Callable[[str], object] | None = None
+    """Reads the text; a `UsageError` says what is wrong with it."""
 
     @property
     def section(self) -> str:
@@ -63,9 +68,7 @@ class Key:
         return "true or false" if self.type is bool else self.form
 
 
-PORT_MAX: Final = 65_535
-ADDRESS: Final = re.compile(r"tcp://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>[0-9]{1,5})")
-_STEP: Final = rf"((retry|hold) [0-9]{{1,3}} ?s|route {ADDRESS.pattern.replace('?P<port>', '?:')})"
+_STEP: Final = r"((retry|hold) [0-9]{1,3} ?s|route [a-z0-9]+://[!-+\--~]{1,255})"
 _AMOUNT_PATTERN: Final = r"[0-9]{1,10}(?:\.[0-9]{1,2})?"
 _AN_AMOUNT: Final = 'an amount in quotes, as "500.00"; without it there is no limit'
 _A_PATH: Final = "a path, relative to the configuration's folder"
@@ -116,10 +119,10 @@ KEYS: Final = (
     Key(
         "acquirer.address",
         "address",
-        Text("where the acquirer listens", "收单主机地址"),
+        Text("the roads to the acquirer, in order of preference", "收单主机地址, 可多个, 依次优先"),
         default="tcp://127.0.0.1:9583",
-        pattern=ADDRESS.pattern,
-        form="tcp://host:port, the port 1 to 65535, an IPv6 address in brackets",
+        check=parse_addresses,
+        form="one or more addresses with commas between them, the one to be preferred first",
     ),
     Key(
         "acquirer.key_scheme",
@@ -148,6 +151,20 @@ KEYS: Final = (
         Text("message header of requests; without it the dialect's", "请求报文头, 缺省取自报文规范"),
         pattern="(?:[0-9]{2})+",
         form="in quotes, as many digits as the dialect's header has",
+    ),
+    Key(
+        "acquirer.ca",
+        "ca",
+        Text("who vouches for the acquirer; without it the system's authorities", "主机证书的CA文件, 缺省用系统CA"),
+        type=Path,
+        form=f"{_A_PATH}: certificates in PEM",
+    ),
+    Key(
+        "acquirer.certificate",
+        "certificate",
+        Text("the terminal's own certificate", "终端证书"),
+        type=Path,
+        form=f"{_A_PATH}: its chain and its private key in PEM",
     ),
     Key(
         "acquirer.connect_timeout_s",
@@ -221,7 +238,7 @@ KEYS: Final = (
         "contingency",
         Text("what the till does while the terminal cannot sign on", "无法签到时的应急预案"),
         pattern=rf"{_STEP}(\s*,\s*{_STEP})*(\s*,\s*refuse)?|refuse",
-        form='steps such as "retry 15 s, route tcp://host:port, hold 60 s, refuse"',
+        form='steps such as "retry 15 s, route tls://host:port, hold 60 s, refuse"',
     ),
     Key(
         "session.repeat_refused",

@@ -43,7 +43,8 @@ from pos_engine.flow.plan import Duty, DutyKind, plan
 from pos_engine.flow.refused import goes_by_itself, may_be_repeated, repeat_order
 from pos_engine.flow.responses import classify
 from pos_engine.flow.states import Cue
-from pos_engine.flow.step import Evidence, step
+from pos_engine.flow.step import Evidence, step, with_note
+from pos_engine.flow.strays import keep, recognise, with_nearest
 from pos_engine.journal.record import FINAL, Record, State
 from pos_engine.session.states import FIRST_BATCH, SessionState, session_of
 
@@ -315,12 +316,17 @@ def _exchange(
         for effect in effects:
             happened = yield effect
             now = happened.now
+            for detour in _detours(happened):
+                record = with_note(record, f"went another way: {detour}")
             # What came before the request may prove something about it, so it is kept before the answer is judged.
             for stray in _set_aside(happened):
-                record, now = yield from _kept_late(stray, record, journal, profile, now, batch=session.batch)
+                record, now = yield from _kept(stray, record, journal, profile, now, batch=session.batch, before=True)
             cue, evidence = _cue_of(happened, record, profile, terms)
             if isinstance(happened, Answered) and cue is Cue.STRANGER:
-                record, now = yield from _kept_late(happened, record, journal, profile, now, batch=session.batch)
+                record, now = yield from _kept(happened, record, journal, profile, now, batch=session.batch)
+            if cue is Cue.SILENCE:
+                told = with_nearest(evidence.note, record, journal, profile.dialect, now)
+                evidence = replace(evidence, note=told)
     return record, now
 
 
@@ -337,15 +343,36 @@ def _terms(record: Record, session: Session, profile: Profile, now: Instant) -> 
     )
 
 
-def _set_aside(happened: Happening) -> tuple[Answered, ...]:
+def _detours(happened: Happening) -> tuple[str, ...]:
+    return happened.detours if isinstance(happened, Answered | Silent | Unreadable) else ()
+
+
+def _set_aside(happened: Happening) -> tuple[Answered | Unreadable, ...]:
     return happened.set_aside if isinstance(happened, Answered | Silent | NothingSent | Unreadable) else ()
+
+
+def _kept(
+    stray: Answered | Unreadable,
+    record: Record,
+    journal: JournalView,
+    profile: Profile,
+    now: Instant,
+    *,
+    batch: str,
+    before: bool = False,
+) -> Generator[Effect, Happening, tuple[Record, Instant]]:
+    """Keep with the present exchange what came and was not its answer, and on its own record what that proves."""
+    if isinstance(stray, Unreadable):
+        return replace(record, unread=record.unread + 1), now
+    stray = yield from _verified(stray, journal, profile, batch=batch)
+    seen = recognise(stray, record, journal, profile, batch=batch, before=before)
+    return (yield from _kept_late(stray, keep(record, seen, profile.dialect), journal, profile, now, batch=batch))
 
 
 def _kept_late(
     stray: Answered, record: Record, journal: JournalView, profile: Profile, now: Instant, *, batch: str
 ) -> Generator[Effect, Happening, tuple[Record, Instant]]:
     """Keep what a stray message proves, on whichever record that is; returns the present exchange's own record."""
-    stray = yield from _verified(stray, journal, profile, batch=batch)
     found = belated(stray, journal, profile, now, batch=batch, waiting=record.number)
     if found is None or found.late is None:
         return record, now

@@ -142,10 +142,12 @@ class Answered:
     mac: MacState
     processing_request: str | None = None
     """What the host asks for in the header."""
-    set_aside: tuple[Answered, ...] = ()
+    set_aside: tuple[Answered | Unreadable, ...] = ()
     """What lay in the connection before the request was sent."""
     packet: Packet | None = field(default=None, repr=False)
     """The message as it came, for who has to verify it again."""
+    detours: tuple[str, ...] = ()
+    """Roads that the request did not take, because they could not be had, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +156,11 @@ class Silent:
 
     now: Instant
     why: str
-    set_aside: tuple[Answered, ...] = ()
+    set_aside: tuple[Answered | Unreadable, ...] = ()
     trouble: Trouble | None = None
     """How the link failed, where it says so."""
+    detours: tuple[str, ...] = ()
+    """Roads that the request did not take, because they could not be had, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +171,7 @@ class NothingSent:
     why: str
     keys_failed: bool = False
     """Because a key in force does not open any more."""
-    set_aside: tuple[Answered, ...] = ()
+    set_aside: tuple[Answered | Unreadable, ...] = ()
     trouble: Trouble | None = None
     """Why not, where that is known."""
 
@@ -179,9 +183,11 @@ class Unreadable:
     now: Instant
     why: str
     keys_failed: bool = False
-    set_aside: tuple[Answered, ...] = ()
+    set_aside: tuple[Answered | Unreadable, ...] = ()
     trouble: Trouble | None = None
     """What is wrong with it, where that is known."""
+    detours: tuple[str, ...] = ()
+    """Roads that the request did not take, because they could not be had, and why."""
 
 
 @dataclass(frozen=True, slots=True)

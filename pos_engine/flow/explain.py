@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from pos_engine.dialects.base import REVERSAL_REASONS, Kind, OnSilence
+from pos_engine.flow.arrivals import Arrival, arrivals
 from pos_engine.flow.checks import latest
 from pos_engine.flow.outcomes import DUTIES, FOUND, STANDINGS, UNRESOLVED, Line, Standing, duty_of, line_of
 from pos_engine.journal.record import FINAL, State
@@ -46,6 +47,8 @@ class Explanation:
     """What the terminal does by itself."""
     advice: Text
     """What the cashier does now."""
+    arrivals: tuple[Arrival, ...] = ()
+    """What came for it besides its answer: late, once more, or nearest to it where none came."""
 
 
 NOTHING_OWED: Final = Text("nothing: it is settled", "无, 交易已有结果")
@@ -99,6 +102,7 @@ def explain(record: Record, journal: JournalView, dialect: Dialect) -> Explanati
         why=_why(record, line.standing, dialect),
         next=duty if owes else NOTHING_OWED,
         advice=_advice(record, line.standing, duty, dialect),
+        arrivals=arrivals(record, journal, dialect),
     )
     repeat = latest(record, journal)
     if repeat is record or owes:

@@ -69,7 +69,7 @@ def _taken_back(
 
 def answered_by(message: Message, journal: JournalView, profile: Profile, *, batch: str) -> Record | None:
     """Find the request about money that a message answers; `batch` is the one in force."""
-    request = journal.find_original(_batch_of(message, profile) or batch, message.get(11, ""))
+    request = journal.find_original(batch_of(message, profile) or batch, message.get(11, ""))
     row = profile.dialect.kinds.get(request.kind) if request is not None else None
     if request is None or row is None or not row.financial:
         return None
@@ -92,6 +92,7 @@ def with_proof(record: Record, approval: Message) -> Record:
     return replace(record, late=approval, approval_proven=record.kind is Kind.REVERSAL)
 
 
-def _batch_of(message: Message, profile: Profile) -> str | None:
+def batch_of(message: Message, profile: Profile) -> str | None:
+    """Return the batch that a message names, if it names one."""
     layout, private = profile.dialect.layouts.get(60), message.get(60)
     return layout.get(private, "60.2") if layout is not None and private is not None else None

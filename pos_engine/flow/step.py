@@ -77,6 +77,11 @@ def _troubled(before: Trouble | None, cue: Cue, evidence: Evidence) -> Trouble |
     return default and (evidence.trouble or default)
 
 
+def with_note(record: Record, note: str) -> Record:
+    """Remark something about an exchange that is still open."""
+    return replace(record, notes=_noted(record.notes, note, is_open=True))
+
+
 def _noted(notes: tuple[str, ...], note: str, *, is_open: bool) -> tuple[str, ...]:
     """Add a remark. What decides is always noted, what comes while the exchange is open only where there is room."""
     if not note or note in notes[-1:]:
@@ -86,7 +91,16 @@ def _noted(notes: tuple[str, ...], note: str, *, is_open: bool) -> tuple[str, ..
 
 
 def _begin(record: Record, _cue: Cue, evidence: Evidence) -> tuple[Record, tuple[Effect, ...]]:
-    begun = replace(record, attempts=record.attempts + 1, signed_on_by=evidence.signed_on_by, demands_sign_on=False)
+    begun = replace(
+        record,
+        attempts=record.attempts + 1,
+        signed_on_by=evidence.signed_on_by,
+        demands_sign_on=False,
+        # What came during an earlier attempt stays with the forms that the record had then.
+        strays=(),
+        unkept=0,
+        unread=0,
+    )
     return begun, (Save(begun), Send(begun.request, evidence.deadline_s, evidence.seal_key, evidence.mac_key))
 
 

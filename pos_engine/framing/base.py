@@ -24,6 +24,14 @@ class Received:
 class Framer(Protocol):
     """Both directions of one connection's framing."""
 
+    def renewed(self) -> Framer:
+        """Return a framer for the next connection of the same link: nothing is under way, and nothing has failed.
+
+        A line that lasts goes on behind it. What one framer has handed out, the next one still knows for what it is
+        when the peer repeats it.
+        """
+        ...
+
     @property
     def pending(self) -> int:
         """Bytes held of a frame that is not complete yet."""

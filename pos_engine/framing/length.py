@@ -180,6 +180,10 @@ class LengthFramer:
         """Bytes of an unfinished frame, its length included."""
         return len(self._buffer)
 
+    def renewed(self) -> LengthFramer:
+        """Return an empty one of the same kind."""
+        return LengthFramer(self._framing, limit=self._limit)
+
     def send(self, payload: bytes) -> bytes:
         """Return length and payload; `LocalProtocolError` for an empty or an over-long one."""
         reason = self._refusal(len(payload))

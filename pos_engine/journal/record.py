@@ -55,6 +55,40 @@ class Resolution:
     moved: bool | None = None
 
 
+class StraySort(enum.Enum):
+    """What a message was that came and was not the answer that was waited for; the value is the word for programs."""
+
+    LATE = "late"
+    """It answers a request of ours that is in doubt or being reversed: nobody waited for it any more."""
+    DUPLICATE = "duplicate"
+    """It answers a request whose outcome is known, and says the same once more."""
+    FOREIGN = "foreign"
+    """It answers no request of ours, or says something else than what was shown, or came before its request."""
+    UNSOLICITED = "unsolicited"
+    """It is no answer at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stray:
+    """A message that came and was not the answer that was waited for: evidence, which decides nothing."""
+
+    sort: StraySort
+    at: Instant
+    """When it was read; it may have come before."""
+    message: Message
+    """The open elements by which answers are told apart; no others are ours to keep."""
+    request: int | None = None
+    """The number of the record that it answers, or of a foreign one: that it comes nearest to."""
+    differs: tuple[str, ...] = ()
+    """Of a foreign one: where it differs from being that one's answer (MTI, 11, 60.2), as far as that shows."""
+    proven: bool | None = None
+    """Whether its MAC is right; `None`: it has none."""
+    before: bool = False
+    """Whether it came before the request was sent with whose record it is kept."""
+    times: int = 1
+    """How often the same came again."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One request and what became of it."""
@@ -108,6 +142,13 @@ class Record:
     """Of a download's page: what it brought, in hex; public keys and parameters are no secrets."""
     asked_by: int | None = None
     """Of a download's page 0: the number of the record whose answer asked for it; a person did where there is none."""
+    strays: tuple[Stray, ...] = ()
+    """What came during the last attempt, or lay there before it, and was not its answer; at most so many as a limit
+    allows."""
+    unkept: int = 0
+    """How many more such messages came."""
+    unread: int = 0
+    """How many frames lay there that are no messages."""
 
     @property
     def ends(self) -> int | None:
@@ -196,6 +237,9 @@ def freeze(record: Record, spec: MessageSpec) -> AtRest:
         "page": record.page,
         "brought": record.brought,
         "asked_by": record.asked_by,
+        "strays": [_stray_out(stray, spec) for stray in record.strays],
+        "unkept": record.unkept,
+        "unread": record.unread,
     }
     sealed = {str(number): value for number, value in card_part(record.request, spec).items()}
     return AtRest(_text(body), _text(sealed).encode() if sealed else b"")
@@ -253,6 +297,9 @@ def _record_in(body: dict[str, Any]) -> Record:
         page=body["page"],
         brought=body["brought"],
         asked_by=body["asked_by"],
+        strays=tuple(_stray_in(stray) for stray in body["strays"]),
+        unkept=int(body["unkept"]),
+        unread=int(body["unread"]),
     )
 
 
@@ -270,6 +317,32 @@ def _resolution_out(resolution: Resolution) -> list[Any]:
 
 def _resolution_in(reason: str, by: str, at: list[Any], moved: object) -> Resolution:
     return Resolution(str(reason), str(by), _instant_in(at), None if moved is None else bool(moved))
+
+
+def _stray_out(stray: Stray, spec: MessageSpec) -> dict[str, Any]:
+    return {
+        "sort": stray.sort.value,
+        "at": _instant_out(stray.at),
+        "message": _message_out(open_part(stray.message, spec)),
+        "request": stray.request,
+        "differs": list(stray.differs),
+        "proven": stray.proven,
+        "before": stray.before,
+        "times": stray.times,
+    }
+
+
+def _stray_in(value: dict[str, Any]) -> Stray:
+    return Stray(
+        sort=StraySort(value["sort"]),
+        at=_instant_in(value["at"]),
+        message=_message_in(value["message"]),
+        request=value["request"],
+        differs=tuple(value["differs"]),
+        proven=value["proven"],
+        before=bool(value["before"]),
+        times=int(value["times"]),
+    )
 
 
 def _message_out(message: Message) -> list[Any]:

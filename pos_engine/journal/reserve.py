@@ -3,8 +3,8 @@
 An intent is written only while the ballast lies there. When the disk is full and an outcome, a reversal or an erasure
 has to be written, the ballast is given back, and the journal writes into the room that becomes free.
 
-The size is measured: a sale in doubt whose reversal takes five attempts, each with as many notes as fit, and the
-erasure of its card add 240 KiB to the write-ahead log; copying a whole log adds 180 KiB to the file.
+The size is measured: a sale in doubt whose reversal takes five attempts, each with as many notes and strays as fit,
+and the erasure of its card add 280 KiB to the write-ahead log; copying a whole log adds 180 KiB to the file.
 
 Not promised: that nobody else takes the room in the moment between, and anything where blocks are not the file's own,
 as with copy-on-write, snapshots or compression: there a block that is overwritten may need a new one. Quotas count as

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pos_engine.journal.record import Record
 
-VERSION: Final = 3
+VERSION: Final = 4
 """`PRAGMA user_version` of this layout."""
 BUSY_TIMEOUT_S: Final = 2.0
 """Seconds to wait for a reader that is in the way."""

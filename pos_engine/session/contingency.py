@@ -57,7 +57,7 @@ class Deed(enum.Enum):
 
 
 _TIMED: Final = re.compile(r"(retry|hold) ([0-9]{1,4}) ?s")
-_ROUTE: Final = re.compile(r"route (tcp://[!-+\--~]{1,255})")
+_ROUTE: Final = re.compile(r"route ([a-z0-9]+://[!-+\--~]{1,255})")
 
 
 @dataclass(frozen=True, slots=True)

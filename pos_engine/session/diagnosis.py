@@ -39,6 +39,8 @@ class Cause(enum.Enum):
     NAME = "name-not-found"
     TLS = "tls"
     LOCAL = "not-permitted-here"
+    DEVICE = "line-device-missing"
+    LINE = "line-not-acknowledged"
     TIMEOUT = "no-answer"
     CLOSED = "closed-by-host"
     FRAMING = "framing-or-tpdu"
@@ -97,6 +99,7 @@ class Diagnosis:
 PASSING: Final = frozenset(
     {
         *(Cause.NO_ROUTE, Cause.REFUSED, Cause.NO_CONNECTION, Cause.NAME, Cause.TIMEOUT, Cause.CLOSED, Cause.FOREIGN),
+        *(Cause.DEVICE, Cause.LINE),
         *(Cause.BUSY, Cause.INTERRUPTED),
     }
 )
@@ -165,6 +168,24 @@ ADVICE: Final[Mapping[Cause, Advice]] = {
         Text("this machine itself does not make the connection", "本机不允许或无法建立连接"),
         _RETRIES,
         Text("have the machine's firewall and limits checked", "请检查本机防火墙及系统限制"),
+        _SUPPLIER,
+    ),
+    Cause.DEVICE: Advice(
+        Text("the device of the serial line is not there", "串口设备不存在或已被拔出"),
+        _RETRIES,
+        Text(
+            "plug the cable or the adapter in again; check the device in acquirer.address",
+            "请重新插好串口线或转接器, 并核对 acquirer.address 中的设备名",
+        ),
+        _SUPPLIER,
+    ),
+    Cause.LINE: Advice(
+        Text("what was sent on the serial line was not acknowledged", "串口已发送数据, 但对方未确认"),
+        _RETRIES,
+        Text(
+            "check the cable and what it leads to; where it stays so, have speed, parity and framing compared",
+            "请检查串口线及所连设备; 持续出现时核对波特率、校验位和帧格式",
+        ),
         _SUPPLIER,
     ),
     Cause.TIMEOUT: Advice(
@@ -328,6 +349,8 @@ TROUBLES: Final[Mapping[Trouble, tuple[Cause, Text]]] = {
     Trouble.TIMEOUT: (Cause.TIMEOUT, Text(Trouble.TIMEOUT.value, "主机未按时应答")),
     Trouble.CLOSED: (Cause.CLOSED, Text(Trouble.CLOSED.value, "主机关闭了连接")),
     Trouble.RESET: (Cause.CLOSED, Text(Trouble.RESET.value, "连接被中断")),
+    Trouble.NO_DEVICE: (Cause.DEVICE, Text(Trouble.NO_DEVICE.value, "串口设备不存在")),
+    Trouble.NOT_ACKNOWLEDGED: (Cause.LINE, Text(Trouble.NOT_ACKNOWLEDGED.value, "串口发送未得到确认")),
     Trouble.BAD_FRAME: (Cause.FRAMING, Text(Trouble.BAD_FRAME.value, "数据不成帧")),
     Trouble.TPDU: (Cause.FRAMING, Text(Trouble.TPDU.value, "TPDU或报文头不符")),
     Trouble.BAD_MESSAGE: (Cause.HOST_DEFECT, Text(Trouble.BAD_MESSAGE.value, "报文无法解析")),

@@ -24,6 +24,11 @@ class Stream(Protocol):
         """Who is at the other end, for error texts: "127.0.0.1:9583", "/dev/ttyS0"."""
         ...
 
+    @property
+    def is_line(self) -> bool:
+        """Whether this is a line that lasts, and not a connection with a beginning: what lies in it may be old."""
+        ...
+
     def connect(self, timeout_s: float) -> None:
         """Open the connection; `NotSent` when that fails or takes longer."""
         ...

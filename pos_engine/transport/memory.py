@@ -59,6 +59,11 @@ class MemoryStream:
         """The name of the other end."""
         return self._peer
 
+    @property
+    def is_line(self) -> bool:
+        """A connection: it begins with nothing in it."""
+        return False
+
     def connect(self, timeout_s: float) -> None:  # noqa: ARG002 - nothing to wait for
         """Open this end; `NotSent` when the other one has closed already."""
         if self._inbox.closed:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import re
 import socket
 import struct
 import termios
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pos_engine import limits
-from pos_engine.errors import NoAnswer, NotSent, Trouble, UsageError
+from pos_engine.errors import NoAnswer, NotSent, Trouble
 from pos_engine.transport.base import Silence
 
 if TYPE_CHECKING:
@@ -60,14 +59,9 @@ KEEP_ALIVE: Final = (
 )
 """First probe after a quiet minute, three in all: below the minutes after which routers forget a connection."""
 
-PORT_MAX: Final = 65_535
-HOST_CHARACTERS_MAX: Final = 253
-_ADDRESS: Final = re.compile(r"tcp://(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
-_LABEL: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
-
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class _Place:
     """Where a host listens."""
 
     host: str
@@ -78,42 +72,37 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def parse_address(text: str) -> Address:
-    """Read "tcp://127.0.0.1:9583", "tcp://[::1]:9583" or "tcp://pos.example:9583"; else `UsageError`."""
-    match = _ADDRESS.fullmatch(text)
-    host = (match["six"] or match["host"]) if match else ""
-    port = int(match["port"]) if match else 0
-    named = match is not None and match["six"] is None
-    labels = all(_LABEL.fullmatch(label) for label in host.rstrip(".").split(".")) if named else True
-    if not 1 <= port <= PORT_MAX or not 1 <= len(host) <= HOST_CHARACTERS_MAX or not labels:
-        reason = "an address is written tcp://host:port, with an IPv6 address in brackets"
-        raise UsageError(reason)
-    return Address(host, port)
-
-
 class TcpStream:
     """A `Stream` over one TCP connection to `host` and `port`.
 
     `monotonic` gives the seconds all waits are measured on; the terminal passes a clock that counts through suspend.
     """
 
-    __slots__ = ("_address", "_monotonic", "_socket")
+    __slots__ = ("_is_line", "_monotonic", "_place", "_socket")
 
-    def __init__(self, host: str, port: int, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Remember where to connect; nothing happens yet."""
-        self._address = Address(host, port)
+    def __init__(
+        self, host: str, port: int, *, monotonic: Callable[[], float] = time.monotonic, is_line: bool = False
+    ) -> None:
+        """Remember where to connect; nothing happens yet. `is_line`: behind the port is a converter's serial line."""
+        self._is_line = is_line
+        self._place = _Place(host, port)
         self._monotonic = monotonic
         self._socket: socket.socket | None = None
 
     @property
     def peer(self) -> str:
         """Host and port as they were given."""
-        return str(self._address)
+        return str(self._place)
+
+    @property
+    def is_line(self) -> bool:
+        """Whether what is behind the port lasts longer than the connection."""
+        return self._is_line
 
     def connect(self, timeout_s: float) -> None:
         """Try the host's addresses in turn, each with its share of the time left; `NotSent` when none answers."""
         deadline = self._monotonic() + timeout_s
-        targets = _resolve(self._address, timeout_s)
+        targets = _resolve(self._place, timeout_s)
         fault = NOT_CONNECTED
         for tried, target in enumerate(targets):
             share_s = (deadline - self._monotonic()) / (len(targets) - tried)
@@ -230,33 +219,33 @@ def _open(target: _Target, timeout_s: float) -> socket.socket | Fault:
     return opened
 
 
-def _resolve(address: Address, timeout_s: float) -> list[_Target]:
+def _resolve(place: _Place, timeout_s: float) -> list[_Target]:
     """Find the addresses of a host; `NotSent` when its name is not known or the look-up takes too long.
 
     The system's look-up of a name cannot be given a time limit. It runs in a thread of its own that is left alone when
     time is up: it holds nothing, and ends when the resolver gives up. A numeric address needs none.
     """
-    answer = _look_up(address, socket.AI_NUMERICHOST)
+    answer = _look_up(place, socket.AI_NUMERICHOST)
     if isinstance(answer, Fault):
-        answer = _look_up_within(address, timeout_s)
+        answer = _look_up_within(place, timeout_s)
     if isinstance(answer, Fault):
-        reason = f"{address}: {answer.words}"
+        reason = f"{place}: {answer.words}"
         raise NotSent(reason, trouble=answer.trouble)
     return answer
 
 
-def _look_up_within(address: Address, timeout_s: float) -> list[_Target] | Fault:
+def _look_up_within(place: _Place, timeout_s: float) -> list[_Target] | Fault:
     answers: list[list[_Target] | Fault] = []
-    thread = threading.Thread(target=lambda: answers.append(_look_up(address)), name="name-look-up", daemon=True)
+    thread = threading.Thread(target=lambda: answers.append(_look_up(place)), name="name-look-up", daemon=True)
     thread.start()
     thread.join(max(0.0, timeout_s))
     return answers[0] if answers else Fault("the name look-up timed out", Trouble.NAME)
 
 
-def _look_up(address: Address, flags: int = 0) -> list[_Target] | Fault:
+def _look_up(place: _Place, flags: int = 0) -> list[_Target] | Fault:
     """Return the addresses of a host, or the reason why there are none."""
     try:
-        rows = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=flags)
+        rows = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM, flags=flags)
     except socket.gaierror as error:
         is_for_now = error.errno == socket.EAI_AGAIN
         return Fault("the name look-up failed for now" if is_for_now else "the host name is not known", Trouble.NAME)

@@ -247,6 +247,11 @@ class _Line:
     def peer(self) -> str:
         return self._near.peer
 
+    @property
+    def is_line(self) -> bool:
+        """A connection: it begins with nothing in it."""
+        return False
+
     def connect(self, timeout_s: float) -> None:
         if self._link.is_unplugged:
             reason = f"{self.peer}: the line is unplugged"

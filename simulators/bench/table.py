@@ -119,7 +119,7 @@ class Bench:
     def cut_power(self, terminal: Terminal) -> None:
         """End a terminal as a power cut does: nothing is said, done or tidied up; the journal is what it was."""
         performer = self._open.pop(terminal)
-        performer.link.close()
+        performer.routes.close()
         performer.journal.close()
         performer.keystore.close()
 

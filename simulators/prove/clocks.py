@@ -241,6 +241,7 @@ def _unstamped(record: Record) -> Record:
         opened=replace(record.opened, wall=NEVER.wall),
         changed=replace(record.changed, wall=NEVER.wall),
         resolution=replace(resolution, at=replace(resolution.at, wall=NEVER.wall)) if resolution is not None else None,
+        strays=tuple(replace(stray, at=replace(stray.at, wall=NEVER.wall)) for stray in record.strays),
     )
 
 

@@ -300,6 +300,11 @@ class Tape:
         """Serve as the next connection."""
         return self
 
+    @property
+    def is_line(self) -> bool:
+        """A connection: it begins with nothing in it."""
+        return False
+
     def connect(self, timeout_s: float) -> None:
         """Do nothing."""
 
@@ -362,7 +367,7 @@ class Captured:
         found: list[Happening] = []
         self._tape.answer = payload
         self._performer.run(_sending(self._send, found))
-        self._performer.link.close()
+        self._performer.routes.close()
         return found[0]
 
     def taken(self, payload: bytes, classify: Classify) -> bool:

@@ -154,7 +154,7 @@ class Floor:
     def cut_power(self, performer: Performer) -> None:
         """End a terminal as a power cut does: nothing is tidied up, and the files are what they were."""
         image = read(self.folder)
-        performer.link.close()
+        performer.routes.close()
         performer.journal.close()
         performer.keystore.close()
         write(image, self.folder)

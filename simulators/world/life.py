@@ -40,6 +40,8 @@ LIMITED: Final = 5
 """One life in so many has limits on its sales."""
 DRY: Final = 7
 """One life in so many begins shortly before the last STAN."""
+ROADS: Final = 3
+"""One life in so many has a second road to its host."""
 REPEATING: Final = 2
 """One life in so many repeats by itself what the host refused until a sign-on."""
 _WEIGHTS: Final = tuple(accumulate((48, 8, 8, 7, 6, 3, 3, 3, 2, 8, 4)))
@@ -77,6 +79,7 @@ class RandomLife:
             tells=tells,
             limits=LIMITS if seed % LIMITED == 0 else None,
             repeats_refused=seed % REPEATING == 0,
+            has_second_road=seed % ROADS == 0,
         )
         self._random: Random = self.world.random
         self._mood = Temperament.draw(self._random)
@@ -117,6 +120,7 @@ class RandomLife:
             self._afflict_host()
         world.line.refuses = random.random() < mood.line / 4
         world.line.is_mute = random.random() < mood.line / 8
+        world.line.second_refuses = random.random() < mood.line / 4
         world.keys.failing = int(random.random() < mood.host / 4)
         if random.random() < mood.power:
             world.restart(reboots=random.random() < 0.5)  # noqa: PLR2004 - heads or tails

@@ -45,7 +45,9 @@ class Line:
         self.draw: Callable[[bytes], Mishap] = _nothing
         """Says what happens to a request for which nothing is queued, given its payload."""
         self.refuses = False
-        """Whether nobody listens where the terminal connects."""
+        """Whether nobody listens where the terminal connects first."""
+        self.second_refuses = False
+        """Whether nobody listens at the end of the second road."""
         self.is_mute = False
         """Whether connecting takes for ever."""
         self.requests = 0
@@ -63,11 +65,19 @@ class Line:
         """Make a connection that is still to be opened; a `Stream` at the terminal's end."""
         return Connection(self)
 
+    def second_stream(self) -> Connection:
+        """Make one over the other road to the same host."""
+        return Connection(self, is_second=True)
+
+    def lets_in(self, *, second: bool) -> bool:
+        """Tell whether somebody listens at the end of a road."""
+        return not (self.second_refuses if second else self.refuses)
+
     def heal(self) -> None:
         """Let nothing new go wrong; what is on its way stays so."""
         self.mishaps.clear()
         self.draw = _nothing
-        self.refuses = self.is_mute = False
+        self.refuses = self.second_refuses = self.is_mute = False
 
     def hang_up(self) -> None:
         """Close the connection from the host's side, as a host that restarts does."""
@@ -213,10 +223,11 @@ def _nothing(_payload: bytes) -> Mishap:
 class Connection:
     """One connection; a `Stream`."""
 
-    __slots__ = ("_inbox", "_line", "_open", "far_closed", "framer", "is_dead", "is_over", "is_reset")
+    __slots__ = ("_inbox", "_is_second", "_line", "_open", "far_closed", "framer", "is_dead", "is_over", "is_reset")
 
-    def __init__(self, line: Line) -> None:
-        """Prepare it; `connect` opens it."""
+    def __init__(self, line: Line, *, is_second: bool = False) -> None:
+        """Prepare it; `connect` opens it. `is_second`: it goes over the other road, which nothing keeps silent."""
+        self._is_second = is_second
         self._line = line
         self._inbox = bytearray()
         self._open = False
@@ -233,13 +244,18 @@ class Connection:
         """The name of the other end."""
         return PEER
 
+    @property
+    def is_line(self) -> bool:
+        """A connection: it begins with nothing in it."""
+        return False
+
     def connect(self, timeout_s: float) -> None:
         """Open it."""
-        if self._line.is_mute:
+        if self._line.is_mute and not self._is_second:
             self._line.clock.advance(timeout_s)
             reason = f"{PEER}: no answer to a connection in time"
             raise NotSent(reason, trouble=Trouble.NO_CONNECTION)
-        if self._line.refuses:
+        if not self._line.lets_in(second=self._is_second):
             reason = f"{PEER}: connection refused"
             raise NotSent(reason, trouble=Trouble.REFUSED)
         self._open = True

@@ -21,6 +21,7 @@ from pos_engine.framing.tpdu import Tpdu
 from pos_engine.link import Link
 from pos_engine.performer import Performer
 from pos_engine.peripherals.held import HeldCard
+from pos_engine.routes import Route, Routes
 from pos_engine.terminal import Terminal
 from simulators.cards import CARDS
 from simulators.invariants.observations import Arrived, Ended, Left, Life, Ordered, Restarted, Shown
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from pos_engine.dialects.base import Dialect
     from pos_engine.trace import Trace
+    from pos_engine.transport.base import Stream
 
 EXCHANGES_PER_ORDER: Final = 7
 """What `Terminal` promises: with an order, a call makes at most so many exchanges."""
@@ -62,6 +64,7 @@ class World:
         limits: SaleLimits | None = None,
         dialect: Dialect | None = None,
         repeats_refused: bool = False,
+        has_second_road: bool = False,
     ) -> None:
         """Make one, in which nothing goes wrong until somebody says so; `tells`: keep the history as text."""
         dialect = dialect or UNIONPAY
@@ -86,7 +89,8 @@ class World:
         """What sees every effect of the terminal that is opened next; another one has to pass them on to the power."""
         self.faults: list[str] = []
         """What no judge is needed for: calls that raised what no call may raise."""
-        self._link: Link | None = None
+        self._has_second_road = has_second_road
+        self._routes: Routes | None = None
         self.terminal = self.open()
 
     def open(self) -> Terminal:
@@ -94,16 +98,11 @@ class World:
         journal = self.disk.open()
         self.chronicle.saw(Restarted())
         clock, dialect = self.clock, self.profile.dialect
-        self._link = link = Link(
-            self.line.stream,
-            lambda: LengthFramer(FRAMING),
-            monotonic=lambda: clock.now().elapsed_s,
-            observer=self._observe,
-        )
+        self._routes = routes = self._lay_roads()
         performer = Performer(
             dialect=dialect,
             journal=journal,
-            link=link,
+            routes=routes,
             keystore=self.keys,
             reader=self.reader,
             pin_pad=self.pin_pad,
@@ -114,6 +113,21 @@ class World:
         )
         self.terminal = Terminal(self.profile, performer)
         return self.terminal
+
+    def _lay_roads(self) -> Routes:
+        clock = self.clock
+
+        def monotonic() -> float:
+            return clock.now().elapsed_s
+
+        def road(name: str, stream: Callable[[], Stream]) -> Route:
+            link = Link(stream, lambda: LengthFramer(FRAMING), monotonic=monotonic, observer=self._observe)
+            return Route(name, link)
+
+        roads = [road("the line", self.line.stream)]
+        if self._has_second_road:
+            roads.append(road("the other line", self.line.second_stream))
+        return Routes(roads, monotonic=monotonic)
 
     def call(
         self,
@@ -156,9 +170,9 @@ class World:
 
     def restart(self, *, reboots: bool) -> None:
         """Throw the terminal away, as a power cut does, and start it on what the journal holds."""
-        if self._link is not None:
+        if self._routes is not None:
             # The other end notices, sooner or later; nothing here does.
-            self._link.close()
+            self._routes.close()
         if reboots:
             self.clock.reboot()
         self.open()

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import tempfile
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 import pytest
@@ -17,8 +19,11 @@ from pos_engine.errors import LinkError, NoAnswer, NotSent
 from pos_engine.transport.base import Silence, Stream
 from pos_engine.transport.memory import MemoryStream, memory_pair
 from pos_engine.transport.tcp import TcpStream
+from pos_engine.transport.tls import TlsFiles, TlsStream
+from tests.support.tls_host import NAME, Pki, host_context
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
@@ -91,6 +96,67 @@ class TcpRig:
         self._listener.close()
 
 
+class TlsRig:
+    """A host of TLS behind a listening socket; it shakes hands in a thread, because `connect` waits for that."""
+
+    def __init__(self, folder: Path) -> None:
+        pki = Pki.made(folder)
+        self._files = TlsFiles(pki.file)
+        self._context = host_context(pki.leaf)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._connection: ssl.SSLSocket | None = None
+        self._thread = threading.Thread(target=self._serve)
+
+    def stream(self) -> Stream:
+        if not self._thread.is_alive():
+            self._thread.start()
+        return TlsStream(TcpStream(*self._listener.getsockname()), self._files, NAME)
+
+    def accept(self) -> None:
+        self._thread.join(PLENTY_S)
+        assert self._connection is not None
+
+    def refuse(self) -> None:
+        self._stop()
+
+    def write(self, data: bytes) -> None:
+        assert self._connection is not None
+        self._connection.sendall(data)
+
+    def read(self, count: int) -> bytes:
+        assert self._connection is not None
+        data = b""
+        while len(data) < count:
+            data += self._connection.recv(count - len(data))
+        return data
+
+    def hang_up(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.settimeout(0)
+            with connection, contextlib.suppress(OSError):
+                # Says TLS's own end, and does not wait for that of the other side.
+                connection.unwrap()
+
+    def close(self) -> None:
+        self._stop()
+        self.hang_up()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            accepted, _ = self._listener.accept()
+            accepted.settimeout(PLENTY_S)
+            self._connection = self._context.wrap_socket(accepted, server_side=True)
+
+    def _stop(self) -> None:
+        with contextlib.suppress(OSError):
+            # Closing alone would leave the thread in its accept().
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        if self._thread.is_alive():
+            self._thread.join(PLENTY_S)
+
+
 class MemoryRig:
     """The host's end of a pair."""
 
@@ -129,6 +195,12 @@ def tcp6() -> Iterator[Rig]:
     except OSError:
         pytest.skip("no IPv6 loopback here")
     with contextlib.closing(rig):
+        yield rig
+
+
+@contextlib.contextmanager
+def tls() -> Iterator[Rig]:
+    with tempfile.TemporaryDirectory() as folder, contextlib.closing(TlsRig(Path(folder))) as rig:
         yield rig
 
 
@@ -276,7 +348,12 @@ CHECKS: Final[tuple[Callable[[Rig], None], ...]] = (
     check_a_closed_stream_says_so_and_closes_again,
 )
 
-RIGS: Final[dict[str, Callable[[], AbstractContextManager[Rig]]]] = {"tcp4": tcp4, "tcp6": tcp6, "memory": memory}
+RIGS: Final[dict[str, Callable[[], AbstractContextManager[Rig]]]] = {
+    "tcp4": tcp4,
+    "tcp6": tcp6,
+    "tls": tls,
+    "memory": memory,
+}
 
 
 def check_stream(new_rig: Callable[[], AbstractContextManager[Rig]], *checks: Callable[[Rig], None]) -> None:

@@ -22,6 +22,7 @@ SUB_COMMANDS = [
     "acquirer cards",
     "config show",
     "config check",
+    "doctor match",
     "journal list",
     "journal verify",
     "journal export",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from simulators.faults import ready_made
 from simulators.scenario import ACTIONS
+from simulators.scenario_files import ready_made
 from tests.support.commands import WAIT_S, Shop, new_shop, running_host
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from pos_engine.system import entropy
 from pos_engine.values import Amount, Card
 from simulators.acquirer import Acquirer, Event
 from simulators.cards import CARDS
-from simulators.faults import read_scenario
 from simulators.scenario import AMOUNTS, Do, Scenario, parse
+from simulators.scenario_files import read_scenario
 from simulators.server import BackgroundServer
 from tests.support.shop import Shop, differences
 

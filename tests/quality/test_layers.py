@@ -26,11 +26,11 @@ ROWS = (
     "framing wire",
     "dialects simulators.cards simulators.ledger simulators.scenario simulators.acquirer",
     "journal.record journal.view journal session flow",
-    """system config trace keystore transport link peripherals
+    """system config trace keystore transport link routes roads peripherals
     journal.memory journal.files journal.lock journal.sealing journal.mark journal.schema journal.audit
     journal.reserve journal.backup journal.store journal.restore
-    simulators.config simulators.faults simulators.store""",
-    """performer assembly terminal merchant replay doctor simulators.bench
+    simulators.config simulators.scenario_files simulators.faults simulators.store""",
+    """performer assembly status terminal merchant replay doctor simulators.bench
     simulators.invariants simulators.world simulators.drill simulators.prove""",
     """pos_engine simulators simulators.server simulators.ports simulators.swarm simulators.web simulators.pytest_plugin
     daemon cli __main__""",
@@ -56,10 +56,11 @@ ALLOWED_CALLS = {("pos_engine.wire.compiled.source", "exec")}
 FOREIGN = {
     "click": "cli simulators.web simulators.swarm",
     "construct": "wire.composite dialects",
-    "cryptography": "crypto keystore",
+    "cryptography": "crypto keystore transport",
     "dpkt": "replay",
     "duckdb": "merchant cli",
     "escpos": "peripherals",
+    "h11": "transport simulators.server",
     "iso8583": "wire.reference",
     "locust": "simulators.swarm",
     "matplotlib": "merchant cli",
@@ -67,7 +68,7 @@ FOREIGN = {
     "prometheus_client": "simulators.web daemon",
     "pytest": "simulators.pytest_plugin",
     "rich": "cli",
-    "serial": "transport",
+    "serial": "transport simulators.server",
     "starlette": "simulators.web",
     "uvicorn": "simulators.web",
 }

@@ -19,6 +19,7 @@ from simulators.acquirer import terminal_master_key
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pos_engine.clock import Clock
     from pos_engine.trace import Trace
     from simulators.ledger import Ledger
 
@@ -49,12 +50,19 @@ class Shop:
                 folder / "keystore.json", folder / "wrapping.key", tmk=tmk, entropy=system.entropy
             ).close()
 
-    def open(self, trace: Trace | None = None, *, port: int | None = None) -> Terminal:
-        """Open the terminal; with `port`, against another address than the folder's."""
-        overrides: dict[str, str | bool | float] = (
-            {} if port is None else {"acquirer.address": f"tcp://127.0.0.1:{port}"}
-        )
-        return Terminal.open(config.load(self.path, overrides=overrides), trace=trace)
+    def open(
+        self,
+        trace: Trace | None = None,
+        *,
+        port: int | None = None,
+        address: str | None = None,
+        clock: Clock | None = None,
+    ) -> Terminal:
+        """Open the terminal; with `port` or `address`, against another address than the folder's."""
+        if port is not None:
+            address = f"tcp://127.0.0.1:{port}"
+        overrides: dict[str, str | bool | float] = {} if address is None else {"acquirer.address": address}
+        return Terminal.open(config.load(self.path, overrides=overrides), trace=trace, clock=clock)
 
     def records(self) -> list[Record]:
         """Read the whole journal, oldest first, as another process would."""

@@ -70,6 +70,8 @@ def test_two_ids_are_enough_and_the_rest_has_defaults(tmp_path: Path) -> None:
         key_scheme="3des",
         tpdu="6000000000",
         header="603200320000",
+        ca=None,
+        certificate=None,
         connect_timeout_s=limits.CONNECT_TIMEOUT_S,
         answer_timeout_s=limits.ANSWER_TIMEOUT_S,
         unsigned_decline="accept",
@@ -336,6 +338,20 @@ def test_production_is_refused_with_every_reason(tmp_path: Path) -> None:
         assert reason in message
     trial = '[peripherals]\nreader = "simulated"\npin_pad = "simulated"\ncard = "everyday"\n'
     assert "the card reader is simulated" in refusal(tmp_path, f"{MINIMAL}production = true\n{trial}")
+
+
+def test_production_asks_for_protection_on_every_road(tmp_path: Path) -> None:
+    def said(address: str) -> str:
+        return refusal(tmp_path, f'{MINIMAL}production = true\n[acquirer]\naddress = "{address}"\n')
+
+    assert "verified TLS" not in said("tls://pos.example:9583, https://pos.example/tunnel")
+    assert "verified TLS" in said("tls://pos.example:9583, serial:///dev/ttyS0")
+
+
+def test_a_road_has_no_more_patience_than_its_terminal(tmp_path: Path) -> None:
+    text = f'{MINIMAL}[acquirer]\naddress = "tcp://h:1, tcp://i:1?answer_s=61"\n'
+    assert "acquirer.address: answer_s of an address is at most" in refusal(tmp_path, text)
+    assert [each.answer_s for each in loaded(tmp_path, text.replace("61", "60")).addresses] == [None, 60.0]
 
 
 def test_production_is_refused_even_without_a_pin_pad(tmp_path: Path) -> None:

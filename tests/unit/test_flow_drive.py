@@ -9,7 +9,7 @@ from pos_engine import limits
 from pos_engine.dialects.base import Kind, OriginalRef
 from pos_engine.errors import UsageError
 from pos_engine.flow.checks import Order
-from pos_engine.flow.effects import Answered, Emit, Happening, MacState, Save, Send, Unreadable
+from pos_engine.flow.effects import Answered, Emit, Happening, MacState, Save, Send, Silent, Unreadable
 from pos_engine.flow.outcomes import Approved, Declined, InDoubt, outcome_of
 from pos_engine.flow.plan import DutyKind, expendable, owed, plan
 from pos_engine.journal.record import State
@@ -362,3 +362,18 @@ def test_strangers_do_not_grow_a_record_without_end() -> None:
     assert record is not None
     assert len(record.notes) <= limits.NOTES_MAX
     assert replace(record, notes=()).state is State.APPROVED
+
+
+@pytest.mark.parametrize("reply", [approve(), silence])
+def test_roads_that_could_not_be_had_are_told_with_the_exchange(reply: Reply) -> None:
+    roads = ("the first road: connection refused", "the second road: no route to the host")
+
+    def by_the_third_road(request: Message, now: Instant) -> Happening:
+        happened = reply(request, now)
+        assert isinstance(happened, Answered | Silent)
+        return replace(happened, detours=roads)
+
+    script = Script(signed_on(), by_the_third_road)
+    record = script.run(sale()).record
+    assert record is not None
+    assert record.notes[:2] == tuple(f"went another way: {road}" for road in roads)

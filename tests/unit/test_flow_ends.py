@@ -245,7 +245,9 @@ def test_remarks_are_kept_while_there_is_room_and_what_decides_always(strangers:
     record = script.run(sale()).record
     assert record is not None
     kept_of_them = min(strangers, limits.NOTES_MAX - 1)
-    assert record.notes == (*(PASSED_OVER[place % 2] for place in range(kept_of_them)), "silence")
+    nearest = "the nearest message was a 0210 0 s before: field 11 Systems trace audit number differs (000099)"
+    passed_over = (PASSED_OVER[place % 2] for place in range(kept_of_them))
+    assert record.notes == (*passed_over, f"silence; {nearest}")
     # The reversal writes its own remarks; with a full record, what decides takes the last place.
     full = replace(record, state=State.PENDING, notes=tuple(f"remark {place}" for place in range(limits.NOTES_MAX)))
     moved, _effects = step(full, Cue.SILENCE, script.clock.now(), Evidence(note="silence again"))

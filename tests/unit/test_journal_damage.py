@@ -183,9 +183,9 @@ EDITS: Final = {
     "another owner": ("UPDATE about SET value = 'x' WHERE name = 'owner'", "belongs to another terminal or merchant"),
     "no owner": ("DELETE FROM about", "belongs to another terminal or merchant"),
     "another key": ("UPDATE about SET value = 'x' WHERE name = 'check'", "was written under another storage key"),
-    "a newer layout": ("PRAGMA user_version = 4", "has layout 4, this program reads layout 3"),
-    "an older layout": ("PRAGMA user_version = 1", "has layout 1, this program reads layout 3"),
-    "no layout": ("PRAGMA user_version = 0", "has layout 0, this program reads layout 3"),
+    "a newer layout": ("PRAGMA user_version = 5", "has layout 5, this program reads layout 4"),
+    "an older layout": ("PRAGMA user_version = 1", "has layout 1, this program reads layout 4"),
+    "no layout": ("PRAGMA user_version = 0", "has layout 0, this program reads layout 4"),
     "another journal mode": ("PRAGMA journal_mode = DELETE", "is not in the mode it was made in"),
     "an index lost": ("DROP INDEX by_kind", "has other tables than a journal"),
     "a guard turned off": (

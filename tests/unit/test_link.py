@@ -17,7 +17,7 @@ from pos_engine.link import Link
 from pos_engine.transport.base import Silence
 from pos_engine.transport.memory import MemoryStream, memory_pair
 from pos_engine.transport.tcp import TcpStream
-from tests.support.cutting_proxy import Cut, CuttingProxy, Direction, Fault
+from simulators.faults import Direction, Fault, Kind, TcpProxy
 from tests.support.echo_host import EchoHost, echo, echo_once, frame, read_exactly, read_frame, reset
 
 if TYPE_CHECKING:
@@ -309,10 +309,10 @@ def test_a_flood_of_unasked_frames_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("direction", Direction)
-@pytest.mark.parametrize("fault", [Fault.FIN, Fault.RST, Fault.FLIP])
+@pytest.mark.parametrize("kind", [Kind.FIN, Kind.RST, Kind.FLIP])
 @pytest.mark.parametrize("after", range(7))
 def test_a_link_cut_at_any_byte_answers_or_says_no_answer_and_works_again(
-    fault: Fault, direction: Direction, after: int
+    kind: Kind, direction: Direction, after: int
 ) -> None:
     received: list[bytes | None] = []
 
@@ -323,7 +323,7 @@ def test_a_link_cut_at_any_byte_answers_or_says_no_answer_and_works_again(
 
     with (
         EchoHost(record) as host,
-        CuttingProxy(host.address, Cut(fault, direction, after)) as proxy,
+        TcpProxy(host.address, Fault(kind, direction, at=after, connection=1)) as proxy,
         tcp_link(proxy.address) as link,
     ):
         try:
@@ -334,24 +334,24 @@ def test_a_link_cut_at_any_byte_answers_or_says_no_answer_and_works_again(
         except NoAnswer:
             first = None
         # A changed length can swallow or shorten the answer; what is still a frame is for the message's MAC to judge.
-        assert first is None or (fault is Fault.FLIP and after > 0 and first != b"money")
-        assert proxy.struck.wait(PLENTY_S)
+        assert first is None or (kind is Kind.FLIP and after > 0 and first != b"money")
+        assert proxy.wait_for_strikes()
         # What a caller does after an answer that fails its checks: the host may be out of step by now.
         link.close()
         assert exchange(link, b"again") == b"again"
     assert [payload for payload in received if payload == b"money"] == (
-        [] if direction is Direction.TO_SERVER else [b"money"]
+        [] if direction is Direction.TO_HOST else [b"money"]
     )
 
 
 def test_an_answer_held_back_past_the_deadline_is_never_seen_again() -> None:
     with (
         EchoHost() as host,
-        CuttingProxy(host.address, Cut(Fault.STALL, Direction.TO_CLIENT, 3)) as proxy,
+        TcpProxy(host.address, Fault(Kind.STALL, Direction.TO_TERMINAL, at=3, connection=1)) as proxy,
         tcp_link(proxy.address) as link,
     ):
         link.send(b"first", soon())
-        assert proxy.struck.wait(PLENTY_S)
+        assert proxy.wait_for_strikes()
         with pytest.raises(Silence):
             link.receive(soon(SHORT_S))
         proxy.release()
@@ -367,6 +367,9 @@ class AckFramer:
         self._unconfirmed = b""
         self._repeats = 0
         self._wake_at: float | None = None
+
+    def renewed(self) -> AckFramer:
+        return AckFramer()
 
     @property
     def pending(self) -> int:
@@ -475,3 +478,12 @@ def test_a_confirmation_that_cannot_be_written_ends_the_wait_when_nothing_has_ar
     with pytest.raises(NoAnswer, match=r"link lost: .* timed out while sending"):
         link.receive(60.0)
     assert not link.connected
+
+
+def test_opening_a_link_sends_nothing() -> None:
+    with EchoHost() as host, tcp_link(host.address) as link:
+        link.open(soon())
+        assert link.connected
+        link.open(soon())
+        assert exchange(link, b"request") == b"request"
+    assert host.accepted == 1

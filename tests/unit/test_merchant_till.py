@@ -290,7 +290,7 @@ def test_a_road_that_does_not_exist_is_a_step_that_failed(bench: Bench, counter:
 
 @pytest.mark.parametrize("port", ["0", "99999"])
 def test_a_route_that_is_no_address_is_a_fault_of_the_configuration(bench: Bench, port: str) -> None:
-    with pytest.raises(ConfigError, match="a route is written"):
+    with pytest.raises(ConfigError, match="a port is a number"):
         bench.open({"session.contingency": f"route tcp://1.2.3.4:{port}, hold 5 s"})
 
 

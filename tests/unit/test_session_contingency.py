@@ -17,7 +17,7 @@ from pos_engine.session.contingency import Act, Contingency, Step
         "retry 0 s",
         "retry 601 s",
         "route",
-        "route http://x",
+        "route somewhere",
         "wait 10 s",
         "retry 5 s,",
     ],

@@ -11,7 +11,7 @@ from pos_engine.errors import ConfigError
 from pos_engine.values import KeyBytes
 from simulators import config
 from simulators.acquirer import Enrolled, terminal_master_key
-from simulators.config import PortSettings, load_ports, load_roster
+from simulators.config import Listen, PortSettings, listen_at, load_ports, load_roster
 from tests.support.host_client import MID, TID
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY = "0123456789ABCDEFFEDCBA9876543210"
+LISTEN = '[[port]]\nname = "shop"\nlisten = '
 PORT = '[[port]]\nname = "shop"\nport = 9583\n'
 TERMINAL = f'[[terminal]]\nid = "{TID}"\nmerchant = "{MID}"\ntmk = "derived"\n'
 
@@ -38,15 +39,44 @@ def test_ports_are_read_with_paths_from_their_file(path: Path) -> None:
     assert load_ports(path) == (
         PortSettings(
             name="shop",
-            port=9583,
+            listen=(Listen.on(port=9583),),
             dialect="unionpay",
             scenario=folder / "faults.toml",
             ledger=folder / "books.db",
             forgets=True,
             enrol=folder.joinpath("/etc/t.toml"),
         ),
-        PortSettings(name="other", port=0, dialect="unionpay"),
+        PortSettings(name="other", dialect="unionpay"),
     )
+
+
+def test_a_port_may_listen_at_several_places_with_files_for_those_that_have_tls(path: Path) -> None:
+    path.write_text(
+        '[[port]]\nname = "shop"\ncertificate = "host.pem"\nclient_ca = "ca.pem"\n'
+        'listen = ["tls://127.0.0.1:0?framing=bcd2", "https://[::1]:9443/pay", "serial:///dev/ttyS1?baud=1200", '
+        '"tcp://127.0.0.1:0", "tcp://127.0.0.1:0", "socket://127.0.0.1:4001"]\n'
+    )
+    (settings,) = load_ports(path)
+    folder = path.parent
+    assert [(str(each.address), each.framing, each.certificate, each.client_ca) for each in settings.listen] == [
+        ("tls://127.0.0.1:0", "bcd2", folder / "host.pem", folder / "ca.pem"),
+        ("https://[::1]:9443/pay", "be2", folder / "host.pem", folder / "ca.pem"),
+        ("serial:///dev/ttyS1", "stx", None, None),
+        ("tcp://127.0.0.1:0", "be2", None, None),
+        ("tcp://127.0.0.1:0", "be2", None, None),
+        ("socket://127.0.0.1:4001", "stx", None, None),
+    ]
+    assert settings.listen[2].address.line.baud == 1200
+
+
+def test_a_number_is_a_port_of_the_host_that_is_asked_for(path: Path) -> None:
+    path.write_text(PORT)
+    assert load_ports(path, host="::1")[0].listen == (Listen.on("::1", 9583),)
+
+
+def test_the_framing_asked_for_is_that_of_addresses_without_one() -> None:
+    texts = ("tcp://127.0.0.1:1", "tcp://127.0.0.1:1?framing=le2", "serial:///dev/ttyS1")
+    assert [listen_at(text, framing="bcd2").framing for text in texts] == ["bcd2", "le2", "bcd2"]
 
 
 def test_a_roster_is_read_with_derived_keys_and_keys_from_files(path: Path) -> None:
@@ -78,7 +108,7 @@ def test_a_roster_is_read_with_derived_keys_and_keys_from_files(path: Path) -> N
         (PORT + "ledgr = 'x'", "port 1: unknown key 'ledgr'; did you mean ledger"),
         (
             PORT + "zzz = 'x'",
-            "port 1: unknown key 'zzz'; keys are name, port, dialect, key_scheme, scenario, ledger, forgets, enrol",
+            "port 1: unknown key 'zzz'; keys are name, port, listen, certificate, client_ca, dialect, key_scheme",
         ),
         (PORT + "dialect = 'nobody'", "port 1: dialect: allowed: one of unionpay"),
         (PORT + "dialect = ['unionpay']", "port 1: dialect: allowed"),
@@ -88,9 +118,27 @@ def test_a_roster_is_read_with_derived_keys_and_keys_from_files(path: Path) -> N
         ("[[port]]\nname = 'shop'\nport = true", "port 1: port: allowed: a number"),
         ("[[port]]\nname = 'a shop'\nport = 0", "port 1: name: allowed: 1 to 32 letters"),
         ("[[port]]\nport = 0", "port 1: name is missing"),
-        ("[[port]]\nname = 'shop'", "port 1: port is missing; allowed: a number"),
+        ("[[port]]\nname = 'shop'", "port 1: says either port, a number, or listen"),
+        (PORT + "listen = 'tcp://127.0.0.1:1'", "port 1: says either port, a number, or listen"),
+        (PORT + "certificate = 'host.pem'", "port 1: certificate and client_ca are for listen, at tls:// or https://"),
+        (LISTEN + "''", "port 1: listen: an address is written tcp://"),
+        (LISTEN + "[]", "port 1: listen: allowed: an address, or 1 to 8"),
+        (LISTEN + "[1]", "port 1: listen: allowed: an address"),
+        (LISTEN + "['tcp://127.0.0.1:1', 'nowhere']", "port 1: listen: an address is written tcp://"),
+        (LISTEN + "'tls://127.0.0.1:1'", "port 1: listen: tls needs a certificate"),
+        (
+            LISTEN + "'tls://127.0.0.1:1'\nclient_ca = 'ca.pem'",
+            "port 1: client_ca: the host itself needs a certificate",
+        ),
+        (LISTEN + "'tcp://127.0.0.1:1'\ncertificate = 'host.pem'", "port 1: certificate and client_ca are for listen"),
+        (LISTEN + "'rfc2217://127.0.0.1:1'", "port 1: listen: a place to listen at is tcp, tls, https, serial or"),
+        (
+            LISTEN + "'tcp://127.0.0.1:1?answer_s=5'",
+            "port 1: listen: a place to listen at is tcp, tls, https, serial or",
+        ),
+        (LISTEN + "['serial:///dev/ttyS1', 'serial:///dev/ttyS1?baud=1200']", "port 1: listens where another does"),
         (PORT + PORT, "port 2: name: is the same as that of another port"),
-        (PORT + PORT.replace("shop", "other"), "port 2: port: is the same as that of another port"),
+        (PORT + PORT.replace("shop", "other"), "port 2: listens where another does"),
         (
             PORT + "ledger = 'a'\n[[port]]\nname = 'other'\nport = 0\nledger = 'a'\nforgets = true",
             "port 2: forgets: another port with the same ledger says otherwise",

@@ -218,7 +218,7 @@ def test_a_key_of_another_size_than_the_cipher_has_is_refused(tmp_path: Path) ->
 def test_a_port_has_a_key_scheme_of_its_dialect(tmp_path: Path) -> None:
     path = tmp_path / "host.toml"
     path.write_text('[[port]]\nname = "shop"\nport = 0\nkey_scheme = "sm4"\n')
-    assert load_ports(path) == (PortSettings(name="shop", port=0, dialect="unionpay", key_scheme="sm4"),)
+    assert load_ports(path) == (PortSettings(name="shop", dialect="unionpay", key_scheme="sm4"),)
     path.write_text('[[port]]\nname = "shop"\nport = 0\ndialect = "iso87"\nkey_scheme = "sm4"\n')
     with pytest.raises(ConfigError, match="port 1: key_scheme: dialect iso87 has 3des"):
         load_ports(path)

@@ -10,7 +10,7 @@ import pytest
 from pos_engine import system
 from pos_engine.errors import ConfigError, JournalFault
 from simulators.acquirer import Acquirer
-from simulators.config import PortSettings
+from simulators.config import Listen, PortSettings
 from simulators.ports import Listening, Port, open_ports, serve_ports
 from simulators.server import BackgroundServer
 from simulators.store import LedgerFile
@@ -24,7 +24,7 @@ ROSTER = f'[[terminal]]\nid = "{TID}"\nmerchant = "{MID}"\ntmk = "derived"\n'
 
 
 def settings(name: str, **more: Path | bool) -> PortSettings:
-    return PortSettings(name=name, port=0, dialect="unionpay", **more)  # type: ignore[arg-type]  # a test's shorthand
+    return PortSettings(name=name, dialect="unionpay", **more)  # type: ignore[arg-type]  # a test's shorthand
 
 
 def serving(ports: Sequence[Port], visit: Callable[[tuple[Listening, ...]], None]) -> list[tuple[str, str]]:
@@ -53,7 +53,7 @@ def serving(ports: Sequence[Port], visit: Callable[[tuple[Listening, ...]], None
 
 
 def sell(listening: Listening, stan: str, tid: str = TID) -> str:
-    line = Line(listening.number)
+    line = Line(listening.addresses[0].port)
     client = HostClient(line.exchange, tid)
     code = client.sign_on()[39]
     code = client.ask(client.sale(1_000, stan=stan)) if code == "00" else code
@@ -68,7 +68,7 @@ def test_every_port_is_a_host_of_its_own_unless_they_share_books(tmp_path: Path)
     codes: list[str] = []
 
     def visit(listening: tuple[Listening, ...]) -> None:
-        assert [(each.name, each.dialect, each.host) for each in listening] == [
+        assert [(each.name, each.dialect, each.addresses[0].host) for each in listening] == [
             (name, "unionpay", "127.0.0.1") for name in ("one", "two", "three")
         ]
         one, two, three = listening
@@ -89,7 +89,10 @@ def test_every_port_is_a_host_of_its_own_unless_they_share_books(tmp_path: Path)
 def test_one_busy_port_keeps_all_from_serving() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]
-        hosts = [Port("one", Acquirer(entropy=system.entropy)), Port("two", Acquirer(entropy=system.entropy), number)]
+        hosts = [
+            Port("one", Acquirer(entropy=system.entropy)),
+            Port("two", Acquirer(entropy=system.entropy), (Listen.on(port=number),)),
+        ]
         with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1:{number}"):
             serving(hosts, lambda _: None)
 

@@ -10,9 +10,8 @@ import pytest
 
 from pos_engine import system
 from pos_engine.errors import ConfigError
-from simulators import server
 from simulators.acquirer import Acquirer, Event, What
-from simulators.server import BackgroundServer, serve
+from simulators.server import BackgroundServer, connection, dialogue, serve
 from tests.support.host_client import MID, TID, Bench, HostClient, Line
 
 if TYPE_CHECKING:
@@ -132,7 +131,7 @@ def test_the_scenario_can_keep_the_link_and_stay_silent(host: BackgroundServer, 
 
 
 def test_an_unfinished_frame_ends_its_connection_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "FRAME_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(dialogue, "FRAME_TIMEOUT_S", 0.05)
     with BackgroundServer() as host:
         line = Line(host.port)
         client = HostClient(line.exchange)
@@ -223,7 +222,7 @@ def test_stopping_closes_open_connections_and_frees_the_port() -> None:
 
 
 def test_stopping_cuts_a_peer_that_does_not_take_its_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "STOP_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(connection, "STOP_TIMEOUT_S", 0.05)
     with BackgroundServer() as host:
         line = Line(host.port)
         client = HostClient(line.exchange)
@@ -260,7 +259,11 @@ def test_serve_tells_its_address_and_its_events_and_ends_when_cancelled() -> Non
         address: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
         acquirer = Acquirer(entropy=system.entropy)
         task = asyncio.create_task(
-            serve(acquirer, on_event=events.append, ready=lambda host, port: address.set_result((host, port)))
+            serve(
+                acquirer,
+                on_event=events.append,
+                ready=lambda places: address.set_result((places[0].host, places[0].port)),
+            )
         )
         host, port = await address
         reader, writer = await asyncio.open_connection(host, port)

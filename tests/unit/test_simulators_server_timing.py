@@ -9,10 +9,9 @@ import pytest
 
 from pos_engine.clock import ManualClock
 from pos_engine.system import entropy
-from simulators import server
 from simulators.acquirer import Acquirer, Event
 from simulators.scenario import parse
-from simulators.server import BackgroundServer
+from simulators.server import BackgroundServer, house
 from tests.support.host_client import MID, HostClient, Line
 
 if TYPE_CHECKING:
@@ -149,7 +148,7 @@ def test_a_late_answer_finds_the_connection_its_terminal_has_spoken_on_last_and_
 
 
 def test_answers_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "HELD_ANSWERS_MAX", 1)
+    monkeypatch.setattr(house, "HELD_ANSWERS_MAX", 1)
     clock = ManualClock()
     with acting(DELAYED, clock=clock) as host, terminal(host) as (line, client):
         first, _ = send(line, client), send(line, client)
@@ -168,7 +167,6 @@ def test_a_host_that_stops_does_not_wait_for_what_it_holds_nor_remember_it() -> 
         send(line, client)
         assert client.send(client.echo(), sealed=False) is not None
     line.close()
-    host.port = 0
     with host, terminal(host) as (_, client):
         reach(host, clock, 5)
         assert client.send(client.echo(), sealed=False) is not None

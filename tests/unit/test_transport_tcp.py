@@ -10,52 +10,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pos_engine import limits
-from pos_engine.errors import NoAnswer, NotSent, Trouble, UsageError
+from pos_engine.errors import NoAnswer, NotSent, Trouble
 from pos_engine.transport.base import Silence
-from pos_engine.transport.tcp import REASONS, Address, TcpStream, parse_address
+from pos_engine.transport.tcp import REASONS, TcpStream
 from tests.support.echo_host import EchoHost, echo_once, reset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PLENTY_S = 10.0
-
-
-@pytest.mark.parametrize(
-    ("text", "host", "port"),
-    [
-        ("tcp://127.0.0.1:9583", "127.0.0.1", 9583),
-        ("tcp://[::1]:1", "::1", 1),
-        ("tcp://pos.acquirer.example.:65535", "pos.acquirer.example.", 65535),
-    ],
-)
-def test_addresses_are_read(text: str, host: str, port: int) -> None:
-    assert parse_address(text) == Address(host, port)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "127.0.0.1:9583",
-        "tls://127.0.0.1:9583",
-        "tcp://127.0.0.1",
-        "tcp://127.0.0.1:0",
-        "tcp://127.0.0.1:65536",
-        "tcp://:9583",
-        "tcp://::1:9583",
-        "tcp://a..b:9583",
-        "tcp://user:secret@host:9583",
-        "tcp://" + "a" * 64 + ":9583",
-        "tcp://" + "a." * 127 + "a:9583",
-        "tcp://127.0.0.1:9583/path",
-        "tcp://127.0.0.1:٩٥٨٣",
-    ],
-)
-def test_what_is_no_address_is_refused_without_quoting_it(text: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        parse_address(text)
-    assert "secret" not in str(caught.value)
 
 
 def test_an_ipv6_address_is_shown_in_brackets() -> None:

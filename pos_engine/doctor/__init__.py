@@ -1,0 +1,1 @@
+"""Tools that look into what went wrong, one module each; every one reads, and none changes anything."""

@@ -1,0 +1,296 @@
+"""Routes: the roads to one host in order of preference, each a link of its own, and what is remembered of their health.
+
+The rule that money hangs on: a request goes to another road only while no byte of it can have left on the one before.
+So a road is left for the next one on `NotSent` alone; `NoAnswer` is the caller's, whose duty it becomes.
+
+A road that could not be had rests for a while, twice as long each time; one on which answers stay away rests too, but
+not before the second silence, so that the first reversal goes where its sale went. Once it has rested it is preferred
+again as its place says. Resting roads are the last resort, and used when nothing else is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from pos_engine import limits
+from pos_engine.errors import NoAnswer, NotSent, Trouble, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from pos_engine.link import Link
+
+SILENCES_MAX: Final = 2
+"""Answers that stay away in a row, until a road counts as failing. One may be the host's own fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What is remembered of a road."""
+
+    silences: int = 0
+    """Requests in a row that were sent and not answered."""
+    failures: int = 0
+    """How often in a row it was given a rest."""
+    rests_until_s: float = 0.0
+    """Until when it is left alone, on the clock of elapsed seconds."""
+    trouble: Trouble | None = None
+    """What was wrong the last time; `None` once it has worked again."""
+
+    def rests(self, now_s: float) -> bool:
+        """Tell whether it is left alone."""
+        return now_s < self.rests_until_s
+
+    def failed(self, now_s: float, trouble: Trouble | None) -> Health:
+        """Note that it could not be had, or keeps silent."""
+        rest_s = min(limits.ROUTE_REST_FIRST_S * 2**self.failures, limits.ROUTE_REST_MAX_S)
+        # More failures than it takes to reach the longest rest make no difference.
+        return Health(0, min(self.failures + 1, limits.ROUTE_FAILURES_MAX), now_s + rest_s, trouble)
+
+    def silent(self, now_s: float, trouble: Trouble | None) -> Health:
+        """Note that an answer stayed away."""
+        if self.silences + 1 >= SILENCES_MAX:
+            return self.failed(now_s, trouble)
+        return Health(self.silences + 1, self.failures, self.rests_until_s, trouble)
+
+
+@dataclass(slots=True)
+class Route:
+    """One road: its name, its link, and what is particular to it."""
+
+    name: str
+    link: Link
+    answer_s: float | None = None
+    """Seconds until silence is silence here, where that is sooner than the caller's deadline."""
+    keep: bool = True
+    """Whether its connection is kept for the next request."""
+    echo_s: float | None = None
+    """Seconds of quiet after which a kept connection is to be tried out."""
+    health: Health = field(default_factory=Health)
+
+
+@dataclass(frozen=True, slots=True)
+class RouteState:
+    """How one road is, for showing."""
+
+    name: str
+    connected: bool
+    trouble: Trouble | None
+    rests_s: float
+    """Seconds for which it is still left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A certificate that has ended, or soon will: a file's or a host's."""
+
+    name: str
+    until: datetime
+    days_left: int
+    """Whole days; below zero it has ended."""
+
+
+def _nothing_ends(_wall: datetime) -> tuple[Ending, ...]:
+    return ()
+
+
+class Routes:
+    """The roads to one host. It has the face of a `Link`; not for two threads at once."""
+
+    __slots__ = (
+        "_current",
+        "_detours",
+        "_endings",
+        "_made",
+        "_make",
+        "_monotonic",
+        "_moved_at",
+        "_only",
+        "_routes",
+        "_sent_at",
+    )
+
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        *,
+        monotonic: Callable[[], float],
+        make: Callable[[str], Route] | None = None,
+        endings: Callable[[datetime], tuple[Ending, ...]] = _nothing_ends,
+    ) -> None:
+        """Take the roads in order, at least one; `make` builds one to another address, for `use`.
+
+        `endings` tells by the wall clock which certificates end soon.
+        """
+        self._routes = list(routes)
+        self._monotonic = monotonic
+        self._make = make
+        self._endings = endings
+        self._made: dict[str, Route] = {}
+        self._detours: tuple[str, ...] = ()
+        self._only: Route | None = None
+        self._current = self._routes[0]
+        self._sent_at = self._moved_at = monotonic()
+
+    def use(self, address: str | None) -> None:
+        """Take the road to this address alone from now on, or with `None` all the usual ones again.
+
+        Raises `UsageError` for what is no address, and where there are no other roads. What is connected is closed.
+        """
+        road = self._other(address) if address is not None else None
+        self.close()
+        self._only = road
+        self._current = self._routes[0] if road is None else road
+
+    def send(self, payload: bytes, deadline: float) -> None:
+        """Send one frame over the first road that can be had; raises as `Link.send` does.
+
+        `NotSent`: none could be had, and nothing has left. `NoAnswer`: it may have left, on the one road tried last.
+        """
+        self._detours = ()
+        failed: list[tuple[Route, NotSent]] = []
+        for route in self._in_order():
+            self._take(route)
+            failure = self._try(route, payload, deadline)
+            if failure is None:
+                return
+            failed.append((route, failure))
+            self._detours = (*self._detours, f"{route.name}: {failure}")
+        raise _nothing_sent(failed)
+
+    def receive(self, deadline: float) -> bytes:
+        """Return the next frame of the road that the request went over; raises as `Link.receive` does."""
+        route = self._current
+        until = deadline if route.answer_s is None else min(deadline, self._sent_at + route.answer_s)
+        try:
+            frame = route.link.receive(until)
+        except NoAnswer as error:
+            route.health = route.health.silent(self._monotonic(), error.trouble)
+            raise
+        self._moved_at = self._monotonic()
+        route.health = Health()
+        return frame
+
+    def leftovers(self) -> tuple[bytes, ...]:
+        """Hand out, once, the frames that no request was waiting for, whichever road they came over."""
+        return tuple(frame for route in self._all() for frame in route.link.leftovers())
+
+    def detours(self) -> tuple[str, ...]:
+        """Tell which roads the last request did not take, because they could not be had, and why."""
+        return self._detours
+
+    def done(self) -> None:
+        """Hear that an exchange is over: a connection that is made for each request ends with it."""
+        if not self._current.keep:
+            self._current.link.close()
+
+    def close(self) -> None:
+        """Close every connection; the next `send` connects again."""
+        for route in self._all():
+            route.link.close()
+
+    def echo_in_s(self) -> float | None:
+        """Seconds until the kept connection is to be tried out; `None` where that is not wanted, or nothing is kept."""
+        route = self._current
+        if route.echo_s is None or not route.link.connected:
+            return None
+        return max(0.0, self._moved_at + route.echo_s - self._monotonic())
+
+    def return_in_s(self) -> float | None:
+        """Seconds until a road better than the present one has rested; `None` where the present one is the best."""
+        now_s = self._monotonic()
+        better = [route for route in self._better() if route.health.trouble is not None]
+        return min((max(0.0, route.health.rests_until_s - now_s) for route in better), default=None)
+
+    def look(self) -> bool:
+        """Try, without sending anything, whether a better road can be had again; so that no customer waits for it.
+
+        Whether one could. Each is given its own time to connect.
+        """
+        for route in self._better():
+            now_s = self._monotonic()
+            if route.health.trouble is None or route.health.rests(now_s):
+                continue
+            try:
+                route.link.open(now_s + limits.CONNECT_TIMEOUT_S)
+            except NotSent as error:
+                route.health = route.health.failed(self._monotonic(), error.trouble)
+            else:
+                route.health = Health()
+                self._take(route)
+                return True
+        return False
+
+    def endings(self, wall: datetime) -> tuple[Ending, ...]:
+        """Tell which certificates have ended or end within thirty days, the next one first."""
+        return self._endings(wall)
+
+    def states(self) -> tuple[RouteState, ...]:
+        """Tell how each road is, in order."""
+        now_s = self._monotonic()
+        return tuple(
+            RouteState(
+                route.name,
+                route.link.connected,
+                route.health.trouble,
+                max(0.0, route.health.rests_until_s - now_s),
+            )
+            for route in self._all()
+        )
+
+    def _try(self, route: Route, payload: bytes, deadline: float) -> NotSent | None:
+        """Send over one road; why not, where nothing has left."""
+        try:
+            route.link.send(payload, deadline)
+        except NotSent as error:
+            route.health = route.health.failed(self._monotonic(), error.trouble)
+            return error
+        except NoAnswer as error:
+            route.health = route.health.silent(self._monotonic(), error.trouble)
+            raise
+        self._sent_at = self._moved_at = self._monotonic()
+        return None
+
+    def _take(self, route: Route) -> None:
+        """Make a road the present one; two roads to one host are never connected at once."""
+        if route is not self._current:
+            self._current.link.close()
+            self._current = route
+
+    def _other(self, address: str) -> Route:
+        """Return the road to an address beside the usual ones; it is remembered, for what may still come over it."""
+        found = self._made.get(address)
+        if found is not None:
+            return found
+        if self._make is None or len(self._made) >= limits.ROUTES_MADE_MAX:
+            reason = "this terminal has no other road to its host"
+            raise UsageError(reason)
+        self._made[address] = made = self._make(address)
+        return made
+
+    def _all(self) -> tuple[Route, ...]:
+        return (*self._routes, *self._made.values())
+
+    def _in_order(self) -> list[Route]:
+        """Order the roads for a request: the rested ones by preference, then the others, the longest rested first."""
+        if self._only is not None:
+            return [self._only]
+        now_s = self._monotonic()
+        return sorted(self._routes, key=lambda route: route.health.rests_until_s if route.health.rests(now_s) else 0.0)
+
+    def _better(self) -> list[Route]:
+        """List the roads that would be preferred to the present one, were they well."""
+        if self._only is not None:
+            return []
+        return self._routes[: self._routes.index(self._current)]
+
+
+def _nothing_sent(failed: Sequence[tuple[Route, NotSent]]) -> NotSent:
+    """Say why no road could be had; where there is one road, in its own words."""
+    _, first = failed[0]
+    if len(failed) == 1:
+        return first
+    told = "; ".join(f"{route.name}: {error}" for route, error in failed)
+    return NotSent(f"no route to the host: {told}", trouble=first.trouble)

@@ -1,0 +1,119 @@
+"""A link and what lasts longer than a request: a machine that sleeps, and a line that has neither beginning nor end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from pos_engine.clock import ManualClock
+from pos_engine.errors import NoAnswer, NotSent, Trouble
+from pos_engine.framing.length import LengthFramer
+from pos_engine.link import Link
+from pos_engine.transport.memory import MemoryStream, memory_pair
+from tests.support.echo_host import frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+SLEEP_S: Final = 12 * 3600.0
+
+
+def waiting_link(idle: Callable[[MemoryStream, float], None], clock: ManualClock) -> Link:
+    """Make a link to a host that does what `idle` does whenever the terminal waits."""
+    terminal, host = memory_pair(idle=lambda seconds: idle(host, seconds))
+    return Link(lambda: terminal, LengthFramer, monotonic=lambda: clock.now().elapsed_s)
+
+
+def test_an_answer_that_is_read_after_the_deadline_is_late_and_kept() -> None:
+    clock = ManualClock()
+
+    def sleep(host: MemoryStream, _seconds: float) -> None:
+        # The machine sleeps in the middle of its wait; what came meanwhile is read first thing afterwards.
+        clock.advance(SLEEP_S)
+        host.send(frame(b"answer"), 0)
+
+    link = waiting_link(sleep, clock)
+    link.send(b"request", 60.0)
+    with pytest.raises(NoAnswer, match="read after the deadline") as caught:
+        link.receive(60.0)
+    assert caught.value.trouble is Trouble.TIMEOUT
+    assert not link.connected
+    assert link.leftovers() == (b"answer",)
+
+
+def test_an_answer_that_is_read_at_the_deadline_counts() -> None:
+    clock = ManualClock()
+
+    def wait(host: MemoryStream, seconds: float) -> None:
+        clock.advance(seconds)
+        host.send(frame(b"answer"), 0)
+
+    link = waiting_link(wait, clock)
+    link.send(b"request", 60.0)
+    assert link.receive(60.0) == b"answer"
+
+
+class Wire:
+    """A line that lasts: whatever opens it finds what is on it."""
+
+    def __init__(self, *, alive: bool = True) -> None:
+        self.terminal, self.host = memory_pair()
+        self.terminal.connect(0)
+        self.alive = alive
+
+    def stream(self) -> LineStream:
+        return LineStream(self)
+
+
+class LineStream:
+    """One opening of a wire; the bytes are those of a `MemoryStream`."""
+
+    is_line = True
+    peer = "the wire"
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def connect(self, timeout_s: float) -> None:
+        pass
+
+    def send(self, data: bytes, timeout_s: float) -> None:
+        self._wire.terminal.send(data, timeout_s)
+
+    def receive(self, timeout_s: float) -> bytes:
+        return b"" if not self._wire.alive else self._wire.terminal.receive(timeout_s)
+
+    def stale(self) -> bool:
+        return self._wire.terminal.stale() or not self._wire.alive
+
+    def close(self) -> None:
+        pass
+
+
+def test_what_lies_in_a_line_is_set_aside_and_the_line_is_used() -> None:
+    wire, clock = Wire(), ManualClock()
+    link = Link(wire.stream, LengthFramer, monotonic=lambda: clock.now().elapsed_s)
+    # An old answer, and the beginning of a frame whose end nobody will send.
+    wire.host.send(frame(b"old") + frame(b"broken off")[:5], 0)
+    link.send(b"request", 60.0)
+    assert wire.host.receive(0) == frame(b"request")
+    wire.host.send(frame(b"answer"), 0)
+    assert link.receive(60.0) == b"answer"
+    assert link.leftovers() == (b"old",)
+
+
+def test_noise_on_a_line_is_no_reason_not_to_use_it() -> None:
+    wire, clock = Wire(), ManualClock()
+    link = Link(wire.stream, LengthFramer, monotonic=lambda: clock.now().elapsed_s)
+    wire.host.send(b"\xff\xff\xff", 0)
+    link.send(b"request", 60.0)
+    assert wire.host.receive(0) == frame(b"request")
+
+
+def test_a_line_that_ends_at_once_is_not_sent_a_request() -> None:
+    wire, clock = Wire(alive=False), ManualClock()
+    link = Link(wire.stream, LengthFramer, monotonic=lambda: clock.now().elapsed_s)
+    with pytest.raises(NotSent):
+        link.send(b"request", 60.0)

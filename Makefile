@@ -41,9 +41,11 @@ bench: .venv/dev.stamp ## Measure, and print a table
 	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -q -s
 
 FUZZ_SECONDS ?= 3600
-fuzz: .venv/fuzz.stamp ## Search for bytes that a reader takes wrongly, for FUZZ_SECONDS (an hour, as at night)
+fuzz: .venv/fuzz.stamp ## Search for bytes that a reader takes wrongly, for FUZZ_SECONDS each (an hour, as at night)
 	$(BIN)/python -m tests.fuzz.fuzz_decode build/fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -timeout=10 \
 		-artifact_prefix=build/fuzz/
+	$(BIN)/python -m tests.fuzz.fuzz_line build/fuzz-line -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=10 \
+		-artifact_prefix=build/fuzz-line/
 
 mutants: .venv/mutants.stamp ## Change the decisions about money in small ways, and see that a test notices; goes on where it was
 	$(BIN)/python -m tests.mutants.mutants build/mutants

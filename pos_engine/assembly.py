@@ -18,7 +18,7 @@ from pos_engine.keystore.software import SoftwareKeyStore
 from pos_engine.keystore.wrapping import wrapping_key
 from pos_engine.performer import Performer
 from pos_engine.roads import Builder
-from pos_engine.routes import Routes
+from pos_engine.routes import Route, Routes
 from pos_engine.session.contingency import Act, Contingency
 from pos_engine.session.policy import BusyHours, Policy
 from pos_engine.system import SystemClock, entropy
@@ -246,9 +246,15 @@ def _routes(config: Config, clock: Clock, stream: Callable[[], Stream] | None) -
         roads = [builder.road(addresses[0], stream)]
     else:
         roads = [builder.road(address) for address in addresses]
-    return Routes(
-        roads, monotonic=monotonic, make=lambda text: builder.road(parse_address(text)), endings=builder.endings
-    )
+
+    def other(text: str) -> Route:
+        address = parse_address(text)
+        if config.production and not address.is_protected:
+            reason = "in production every road has verified TLS: tls:// or https://"
+            raise UsageError(reason)
+        return builder.road(address)
+
+    return Routes(roads, monotonic=monotonic, make=other, endings=builder.endings)
 
 
 def tls_files(config: Config) -> TlsFiles:

@@ -81,8 +81,8 @@ class Link:
         """Whether a connection is kept; its peer may be gone all the same."""
         return self._connection is not None
 
-    def send(self, payload: bytes, deadline: float) -> None:
-        """Send one frame, connecting first when there is no usable connection.
+    def send(self, payload: bytes, deadline: float, *, connect_within_s: float | None = None) -> None:
+        """Send one frame, connecting first when there is no usable connection, which may be given less time than usual.
 
         `LocalProtocolError`: it cannot be framed. `NotSent`: no byte has left. `NoAnswer`: some may have.
         """
@@ -91,7 +91,7 @@ class Link:
         if connection is None:
             # What cannot be framed must not cost a connection.
             self._new_framer().send(payload)
-            connection = self._connected(deadline)
+            connection = self._connected(deadline, connect_within_s)
         data = connection.framer.send(payload)
         with self._closing_on_failure():
             self._write(connection, data, payload, deadline)
@@ -103,10 +103,17 @@ class Link:
                 self._await_bytes(deadline)
         return self._arrived.popleft()
 
-    def open(self, deadline: float) -> None:
+    def open(self) -> None:
         """Connect, if nothing is connected, and send nothing; `NotSent` says that the host cannot be reached."""
         if self._connection is None:
-            self._connected(deadline)
+            self._connected(self._monotonic() + self._connect_timeout_s)
+
+    def leave(self) -> None:
+        """Close the connection, and keep what lies in it: it may be worth recording. Nothing is waited for."""
+        if self._connection is not None:
+            with suppress(LinkError):
+                self._drain(self._connection)
+        self.close()
 
     def leftovers(self) -> tuple[bytes, ...]:
         """Hand out, once, the frames that no request was waiting for: late, repeated or unasked."""
@@ -175,13 +182,15 @@ class Link:
         # What lies in a line may be no frame at all; the line is there all the same.
         return connection.stream.is_line
 
-    def _connected(self, deadline: float) -> _Connection:
+    def _connected(self, deadline: float, within_s: float | None = None) -> _Connection:
         """Make a connection that nothing lies in."""
         framer = self._new_framer() if self._spent is None else self._spent.renewed()
         connection = self._connection = _Connection(self._new_stream(), framer)
         stream = connection.stream
         with self._closing_on_failure():
-            stream.connect(min(self._left_s(connection, deadline), self._connect_timeout_s))
+            usual_s = self._connect_timeout_s
+            longest_s = usual_s if within_s is None else min(usual_s, within_s)
+            stream.connect(min(self._left_s(connection, deadline), longest_s))
             if stream.stale():
                 is_there = self._drain(connection)
                 if not stream.is_line or not is_there:

@@ -44,6 +44,7 @@ from pos_engine.flow.effects import (
     Unreadable,
     Verified,
     VerifyMac,
+    Way,
 )
 from pos_engine.journal.record import State
 from pos_engine.trace import NoTrace, Trace
@@ -118,7 +119,7 @@ class Performer:
                 # Whoever waits for the outcome gets it when the drive ends; observers see it now. After a doubt nothing
                 # more is expected on this connection: what still comes must not be taken for another answer.
                 if record.state is State.DOUBTFUL:
-                    self.routes.close()
+                    self.routes.part()
                 self.routes.done()
         return Done(self.clock.now())
 
@@ -147,18 +148,18 @@ class Performer:
         self.trace.message("sent", packet)
         happened: Received | None = None
         try:
-            self.routes.send(packet.encode(), send.deadline_s)
+            self.routes.send(packet.encode(), send.deadline_s, road=send.road)
         except NotSent as error:
             happened = NothingSent(self.clock.now(), str(error), trouble=error.trouble)
         except NoAnswer as error:
             happened = Silent(self.clock.now(), str(error), trouble=error.trouble)
         # Taken before the wait: what is read after its end came too late for this request, and not before it.
         strays = self._set_aside(send)
-        detours = self.routes.detours()
+        way = Way(*self.routes.way())
         if happened is None:
             happened = self._receive(send)
-        if detours and not isinstance(happened, NothingSent):
-            happened = replace(happened, detours=detours)
+        if not isinstance(happened, NothingSent):
+            happened = replace(happened, way=way)
         return replace(happened, set_aside=strays) if strays else happened
 
     def _set_aside(self, send: Send) -> tuple[Answered | Unreadable, ...]:

@@ -4,8 +4,8 @@ The rule that money hangs on: a request goes to another road only while no byte 
 So a road is left for the next one on `NotSent` alone; `NoAnswer` is the caller's, whose duty it becomes.
 
 A road that could not be had rests for a while, twice as long each time; one on which answers stay away rests too, but
-not before the second silence, so that the first reversal goes where its sale went. Once it has rested it is preferred
-again as its place says. Resting roads are the last resort, and used when nothing else is left.
+not before the second silence in a row. Once it has rested it is preferred again as its place says. Resting roads are
+the last resort, and used when nothing else is left. Only an answer shows that a road is well.
 """
 
 from __future__ import annotations
@@ -103,6 +103,7 @@ class Routes:
         "_current",
         "_detours",
         "_endings",
+        "_health",
         "_made",
         "_make",
         "_monotonic",
@@ -132,6 +133,7 @@ class Routes:
         self._detours: tuple[str, ...] = ()
         self._only: Route | None = None
         self._current = self._routes[0]
+        self._health = Health()
         self._sent_at = self._moved_at = monotonic()
 
     def use(self, address: str | None) -> None:
@@ -140,20 +142,28 @@ class Routes:
         Raises `UsageError` for what is no address, and where there are no other roads. What is connected is closed.
         """
         road = self._other(address) if address is not None else None
-        self.close()
+        self._leave_all()
         self._only = road
         self._current = self._routes[0] if road is None else road
 
-    def send(self, payload: bytes, deadline: float) -> None:
+    def send(self, payload: bytes, deadline: float, *, road: str | None = None) -> None:
         """Send one frame over the first road that can be had; raises as `Link.send` does.
 
+        `road` names one that is tried before all others, however it is. Connecting may take half of the time until the
+        deadline, shared by the roads that are left: a request that goes out at the last moment is a doubt for sure.
         `NotSent`: none could be had, and nothing has left. `NoAnswer`: it may have left, on the one road tried last.
         """
         self._detours = ()
         failed: list[tuple[Route, NotSent]] = []
-        for route in self._in_order():
+        order = self._in_order(road)
+        connect_by_s = (self._monotonic() + deadline) / 2
+        for number, route in enumerate(order):
+            share_s = (connect_by_s - self._monotonic()) / (len(order) - number)
+            if failed and share_s <= 0:
+                # What was not tried is not known to be bad.
+                break
             self._take(route)
-            failure = self._try(route, payload, deadline)
+            failure = self._try(route, payload, deadline, share_s)
             if failure is None:
                 return
             failed.append((route, failure))
@@ -167,7 +177,8 @@ class Routes:
         try:
             frame = route.link.receive(until)
         except NoAnswer as error:
-            route.health = route.health.silent(self._monotonic(), error.trouble)
+            # That something else came meanwhile does not make an answer of silence.
+            route.health = self._health.silent(self._monotonic(), error.trouble)
             raise
         self._moved_at = self._monotonic()
         route.health = Health()
@@ -177,14 +188,18 @@ class Routes:
         """Hand out, once, the frames that no request was waiting for, whichever road they came over."""
         return tuple(frame for route in self._all() for frame in route.link.leftovers())
 
-    def detours(self) -> tuple[str, ...]:
-        """Tell which roads the last request did not take, because they could not be had, and why."""
-        return self._detours
+    def way(self) -> tuple[str, tuple[str, ...]]:
+        """Name the road that the last request took, and those it did not take because they could not be had."""
+        return self._current.name, self._detours
 
     def done(self) -> None:
         """Hear that an exchange is over: a connection that is made for each request ends with it."""
         if not self._current.keep:
-            self._current.link.close()
+            self._current.link.leave()
+
+    def part(self) -> None:
+        """Give up the connection after a doubt: what still comes on it must not be taken for another answer."""
+        self._current.link.leave()
 
     def close(self) -> None:
         """Close every connection; the next `send` connects again."""
@@ -207,21 +222,23 @@ class Routes:
     def look(self) -> bool:
         """Try, without sending anything, whether a better road can be had again; so that no customer waits for it.
 
-        Whether one could. Each is given its own time to connect.
+        One road at a time, for as long as it may take to connect; whether one was tried. That it can be had does not
+        show that it answers, so what is remembered of its failures stays until it does.
         """
-        for route in self._better():
-            now_s = self._monotonic()
-            if route.health.trouble is None or route.health.rests(now_s):
-                continue
-            try:
-                route.link.open(now_s + limits.CONNECT_TIMEOUT_S)
-            except NotSent as error:
-                route.health = route.health.failed(self._monotonic(), error.trouble)
-            else:
-                route.health = Health()
-                self._take(route)
-                return True
-        return False
+        now_s = self._monotonic()
+        failing = (each for each in self._better() if each.health.trouble is not None)
+        route = next((each for each in failing if not each.health.rests(now_s)), None)
+        if route is None:
+            return False
+        try:
+            route.link.open()
+        except NotSent as error:
+            route.health = route.health.failed(self._monotonic(), error.trouble)
+        else:
+            route.health = Health(failures=route.health.failures)
+            self._take(route)
+            self.done()
+        return True
 
     def endings(self, wall: datetime) -> tuple[Ending, ...]:
         """Tell which certificates have ended or end within thirty days, the next one first."""
@@ -240,45 +257,54 @@ class Routes:
             for route in self._all()
         )
 
-    def _try(self, route: Route, payload: bytes, deadline: float) -> NotSent | None:
-        """Send over one road; why not, where nothing has left."""
+    def _try(self, route: Route, payload: bytes, deadline: float, share_s: float) -> NotSent | None:
+        """Send over one road, and give it so long to connect; why not, where nothing has left."""
         try:
-            route.link.send(payload, deadline)
+            route.link.send(payload, deadline, connect_within_s=max(0.0, share_s))
         except NotSent as error:
             route.health = route.health.failed(self._monotonic(), error.trouble)
             return error
         except NoAnswer as error:
             route.health = route.health.silent(self._monotonic(), error.trouble)
             raise
+        self._health = route.health
         self._sent_at = self._moved_at = self._monotonic()
         return None
 
     def _take(self, route: Route) -> None:
-        """Make a road the present one; two roads to one host are never connected at once."""
+        """Make a road the present one, and leave the one before: a request finds one connection."""
         if route is not self._current:
-            self._current.link.close()
+            self._current.link.leave()
             self._current = route
+
+    def _leave_all(self) -> None:
+        for route in self._all():
+            route.link.leave()
 
     def _other(self, address: str) -> Route:
         """Return the road to an address beside the usual ones; it is remembered, for what may still come over it."""
-        found = self._made.get(address)
-        if found is not None:
-            return found
-        if self._make is None or len(self._made) >= limits.ROUTES_MADE_MAX:
+        if self._make is None:
             reason = "this terminal has no other road to its host"
             raise UsageError(reason)
-        self._made[address] = made = self._make(address)
-        return made
+        made = self._make(address)
+        if made.name not in self._made and len(self._made) >= limits.ROUTES_MADE_MAX:
+            reason = f"a terminal has at most {limits.ROUTES_MADE_MAX} other roads to its host"
+            raise UsageError(reason)
+        return self._made.setdefault(made.name, made)
 
     def _all(self) -> tuple[Route, ...]:
         return (*self._routes, *self._made.values())
 
-    def _in_order(self) -> list[Route]:
-        """Order the roads for a request: the rested ones by preference, then the others, the longest rested first."""
-        if self._only is not None:
-            return [self._only]
+    def _in_order(self, first: str | None) -> list[Route]:
+        """Order the roads for a request: the one that is named, then the rested ones by preference, then the others.
+
+        Of those that rest the one comes first whose rest ends first.
+        """
         now_s = self._monotonic()
-        return sorted(self._routes, key=lambda route: route.health.rests_until_s if route.health.rests(now_s) else 0.0)
+        usual = [self._only] if self._only is not None else self._routes
+        ordered = sorted(usual, key=lambda route: route.health.rests_until_s if route.health.rests(now_s) else 0.0)
+        named = [route for route in self._all() if route.name == first]
+        return [*named, *(route for route in ordered if route not in named)]
 
     def _better(self) -> list[Route]:
         """List the roads that would be preferred to the present one, were they well."""

@@ -20,7 +20,6 @@ from pos_engine.dialects.base import NO_REQUESTS, Kind, Verdict
 from pos_engine.errors import (
     JournalFault,
     KeyFault,
-    LinkError,
     NoAnswer,
     NotSent,
     NotSignedOn,
@@ -129,6 +128,7 @@ class Terminal:
 
         Raises `UsageError` for what is no address, and where there is no other road.
         """
+        self._refuse_if_busy()
         self._performer.routes.use(address)
 
     def put_on_record(self, deed: Deed, act: Step | None = None) -> None:
@@ -314,13 +314,11 @@ class Terminal:
         return Tick(done, count, again_in_s, failed, idle=duty is None)
 
     def _look_after_roads(self) -> None:
-        """Give a sign of life over a quiet connection, and go back to a better road that can be had again."""
+        """Go back to a better road that can be had again, or give a sign of life over a quiet connection."""
         routes = self._performer.routes
-        routes.look()
-        if routes.echo_in_s() == 0:
-            with contextlib.suppress(LinkError):
-                # Whether it was answered is remembered where roads are.
-                self._run(Order(kind=Kind.ECHO))
+        if not routes.look() and routes.echo_in_s() == 0:
+            # Whether it was answered is remembered where roads are.
+            self._run(Order(kind=Kind.ECHO))
 
     def _idle_for_s(self) -> float | None:
         """Return the seconds until something is to be done though nothing is owed."""
@@ -363,9 +361,7 @@ class Terminal:
 
     def _perform(self, work: Drive, card: Card | None = None) -> Finished:
         performer, reader = self._performer, self._performer.reader
-        if self._busy:
-            reason = "the terminal is in the middle of another call"
-            raise UsageError(reason)
+        self._refuse_if_busy()
         self._busy = True
         if card is not None:
             performer.reader = HeldCard(card)
@@ -374,6 +370,11 @@ class Terminal:
         finally:
             performer.reader = reader
             self._busy = False
+
+    def _refuse_if_busy(self) -> None:
+        if self._busy:
+            reason = "the terminal is in the middle of another call"
+            raise UsageError(reason)
 
     def _shred(self) -> None:
         journal = self._performer.journal

@@ -35,6 +35,7 @@ from pos_engine.dialects.registry import DIALECTS, KEY_SCHEMES
 from pos_engine.dialects.unionpay import UNIONPAY
 from pos_engine.dialects.unionpay.schemes import USUAL
 from pos_engine.errors import ConfigError, UsageError
+from pos_engine.framing.length import FRAMINGS as LENGTH_FRAMINGS
 from pos_engine.framing.registry import SERIAL_DEFAULT
 from pos_engine.values import Identity, KeyBytes
 from simulators.acquirer import Enrolled, terminal_master_key
@@ -104,7 +105,11 @@ def listen_at(
         reason = f"{address.scheme} needs a certificate"
         raise UsageError(reason)
     files = (certificate, client_ca) if address.is_protected else (None, None)
-    return Listen(replace(address, framing=address.framing or framing), *files)
+    listen = Listen(replace(address, framing=address.framing or framing), *files)
+    if address.scheme == "https" and listen.framing not in LENGTH_FRAMINGS:
+        reason = "a tunnel acknowledges by itself: its framing is a length"
+        raise UsageError(reason)
+    return listen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from pos_engine.config.address import parse_addresses
 from pos_engine.config.keys import BY_NAME, FILE_SCHEME, KEYS, PREFIX, SCHEMES, SECTIONS
 from pos_engine.dialects.registry import DIALECTS
 from pos_engine.errors import ConfigError, UsageError
+from pos_engine.session.contingency import Act, Contingency
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -391,9 +392,19 @@ def _refuse_contradictions(values: Mapping[str, Any], origins: Mapping[str, str]
             raise _refused(BY_NAME[name], place, fault)
 
 
+def _is_protected(text: str) -> bool:
+    try:
+        return all(each.is_protected for each in parse_addresses(text))
+    except UsageError:
+        # What is no address leads nowhere; that is said elsewhere.
+        return True
+
+
 def _not_for_production(values: Mapping[str, Any]) -> Iterator[str]:
     """Say what keeps this configuration from real money. While the keystore is software's, something always does."""
-    if not all(each.is_protected for each in parse_addresses(values["address"])):
+    plan = Contingency.parse(values["contingency"] or Act.REFUSE.value)
+    roads = [step.address for step in plan.steps if step.act is Act.ROUTE] if plan is not None else []
+    if not all(_is_protected(text) for text in (values["address"], *roads)):
         yield "a link has no verified TLS, which a linear MAC cannot do without"
     yield "the terminal master key is in a software keystore"
     if not DIALECTS[values["dialect"]].schemes[values["key_scheme"]].verified:

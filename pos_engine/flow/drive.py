@@ -308,7 +308,9 @@ def _exchange(
     """Run one exchange to a state in which nothing more happens by itself."""
     session = session_of(journal, now, profile.session)
     terms = evidence = replace(
-        _terms(record, session, profile, now), before=downloads.before(record, journal, profile.dialect)
+        _terms(record, session, profile, now),
+        before=downloads.before(record, journal, profile.dialect),
+        road=_road(record, journal),
     )
     while cue is not None:
         record, effects = step(record, cue, now, evidence)
@@ -316,8 +318,7 @@ def _exchange(
         for effect in effects:
             happened = yield effect
             now = happened.now
-            for detour in _detours(happened):
-                record = with_note(record, f"went another way: {detour}")
+            record = _on_its_way(record, happened)
             # What came before the request may prove something about it, so it is kept before the answer is judged.
             for stray in _set_aside(happened):
                 record, now = yield from _kept(stray, record, journal, profile, now, batch=session.batch, before=True)
@@ -343,8 +344,22 @@ def _terms(record: Record, session: Session, profile: Profile, now: Instant) -> 
     )
 
 
-def _detours(happened: Happening) -> tuple[str, ...]:
-    return happened.detours if isinstance(happened, Answered | Silent | Unreadable) else ()
+def _on_its_way(record: Record, happened: Happening) -> Record:
+    """Keep which road the request took, and remark which it could not take."""
+    if not isinstance(happened, Answered | Silent | Unreadable) or happened.way.road is None:
+        return record
+    record = replace(record, road=happened.way.road)
+    for detour in happened.way.detours:
+        record = with_note(record, f"went another way: {detour}")
+    return record
+
+
+def _road(record: Record, journal: JournalView) -> str | None:
+    """Name the road of what a reversal takes back, for its first attempt: over another one it may overtake that."""
+    if record.kind is not Kind.REVERSAL or record.original is None or record.sent:
+        return None
+    original = journal.find(record.original)
+    return original.road if original is not None else None
 
 
 def _set_aside(happened: Happening) -> tuple[Answered | Unreadable, ...]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pos_engine.clock import Instant
@@ -46,6 +46,8 @@ class Send:
     """The key of the request's MAC; `None` for kinds without one."""
     mac_key: WrappedKey | None
     """The key in force, under which whatever arrives is verified."""
+    road: str | None = None
+    """The road that it should take if that can be had; else it takes the usual ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,18 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """The road that a request took, and those that it did not take because they could not be had, and why."""
+
+    road: str | None = None
+    detours: tuple[str, ...] = ()
+
+
+NO_WAY: Final = Way()
+"""Nothing is known of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """A message arrived; whether it is the answer is not the performer's to say."""
 
@@ -146,8 +160,8 @@ class Answered:
     """What lay in the connection before the request was sent."""
     packet: Packet | None = field(default=None, repr=False)
     """The message as it came, for who has to verify it again."""
-    detours: tuple[str, ...] = ()
-    """Roads that the request did not take, because they could not be had, and why."""
+    way: Way = NO_WAY
+    """Which road the request took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +173,8 @@ class Silent:
     set_aside: tuple[Answered | Unreadable, ...] = ()
     trouble: Trouble | None = None
     """How the link failed, where it says so."""
-    detours: tuple[str, ...] = ()
-    """Roads that the request did not take, because they could not be had, and why."""
+    way: Way = NO_WAY
+    """Which road the request took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +200,8 @@ class Unreadable:
     set_aside: tuple[Answered | Unreadable, ...] = ()
     trouble: Trouble | None = None
     """What is wrong with it, where that is known."""
-    detours: tuple[str, ...] = ()
-    """Roads that the request did not take, because they could not be had, and why."""
+    way: Way = NO_WAY
+    """Which road the request took."""
 
 
 @dataclass(frozen=True, slots=True)

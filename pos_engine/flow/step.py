@@ -46,6 +46,8 @@ class Evidence:
     """What a page of a download brought."""
     before: tuple[Brought, ...] = ()
     """What the pages before it brought."""
+    road: str | None = None
+    """The road that the request should take, where that matters."""
 
 
 def step(record: Record, cue: Cue, now: Instant, evidence: Evidence) -> tuple[Record, tuple[Effect, ...]]:
@@ -101,7 +103,8 @@ def _begin(record: Record, _cue: Cue, evidence: Evidence) -> tuple[Record, tuple
         unkept=0,
         unread=0,
     )
-    return begun, (Save(begun), Send(begun.request, evidence.deadline_s, evidence.seal_key, evidence.mac_key))
+    send = Send(begun.request, evidence.deadline_s, evidence.seal_key, evidence.mac_key, evidence.road)
+    return begun, (Save(begun), send)
 
 
 def _conclude(record: Record, cue: Cue, evidence: Evidence) -> tuple[Record, tuple[Effect, ...]]:

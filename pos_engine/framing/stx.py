@@ -12,8 +12,8 @@ STX was lost is full of bytes that look like words, and one taken for an ACK wou
 *A frame is delivered once.* Whose ACK was lost repeats his frame, byte for byte. What equals the last frame delivered
 is therefore acknowledged again and not delivered, but only while that can be the reason: as long as nothing of ours has
 been acknowledged since (whoever heard our answer knows that we heard him), at most as often as a frame is repeated, and
-within the time in which it is: the window begins anew with each frame on the line, either way. Past that, the same
-bytes are a request made again on purpose, as a reversal is after the answer timeout, and are delivered.
+while ours waits or within the time in which it is: the window begins anew with each frame on the line, either way. Past
+that, the same bytes are a request made again on purpose, as a reversal is after the answer timeout, and are delivered.
 
 *An answer is an acknowledgement.* A new frame that comes in place of the ACK proves that ours arrived. So while ours is
 on its way, nothing else has to be said to what is repeated, and nothing is.
@@ -294,8 +294,7 @@ class StxFramer:
         self._words.clear()
         self._enter(_Line.NOISE)
 
-    def _pass_over(self, byte: int) -> None:
-        pass
+    def _pass_over(self, byte: int) -> None: ...
 
     def _prolong(self, byte: int) -> None:  # noqa: ARG002 - the same
         self._enter(self._line)
@@ -379,7 +378,8 @@ class StxFramer:
         self._take_turn()
 
     def _is_repeated(self, frame: bytes) -> bool:
-        return frame == self._last and self._repeats < limits.LINE_RETRIES_MAX and self._now < self._repeat_until
+        may_be = self._ours is not None or self._now < self._repeat_until
+        return may_be and frame == self._last and self._repeats < limits.LINE_RETRIES_MAX
 
     def _heed(self) -> None:
         """After the silence that confirms them, do what the words ask for: the one that says most counts."""
@@ -428,10 +428,7 @@ class StxFramer:
             self._write_ours()
 
     def _asked(self) -> None:
-        """Say our last word, which is the frame that waits for its ACK; past the last attempt, leave it to the timer.
-
-        An ACK could be taken for one of a frame of theirs that we never heard.
-        """
+        """Say our last word: the frame that waits for its ACK. Past the last attempt, leave it to the timer."""
         if self._attempts <= limits.LINE_RETRIES_MAX:
             self._write_ours()
 

@@ -140,6 +140,8 @@ class Record:
     """Of a download: which page it fetches, from 0. Page 0 begins it, and `original` of every other names that one."""
     brought: str | None = None
     """Of a download's page: what it brought, in hex; public keys and parameters are no secrets."""
+    road: str | None = None
+    """The road to the host that the request took last, by name; nothing where it is not known."""
     asked_by: int | None = None
     """Of a download's page 0: the number of the record whose answer asked for it; a person did where there is none."""
     strays: tuple[Stray, ...] = ()
@@ -237,6 +239,7 @@ def freeze(record: Record, spec: MessageSpec) -> AtRest:
         "page": record.page,
         "brought": record.brought,
         "asked_by": record.asked_by,
+        "road": record.road,
         "strays": [_stray_out(stray, spec) for stray in record.strays],
         "unkept": record.unkept,
         "unread": record.unread,
@@ -297,6 +300,7 @@ def _record_in(body: dict[str, Any]) -> Record:
         page=body["page"],
         brought=body["brought"],
         asked_by=body["asked_by"],
+        road=body["road"],
         strays=tuple(_stray_in(stray) for stray in body["strays"]),
         unkept=int(body["unkept"]),
         unread=int(body["unread"]),

@@ -236,6 +236,10 @@ class Rfc2217Stream:
         if failure is not None:
             reason = f"{failure}, and it is not ready to be sent anything"
             raise NotSent(reason, trouble=failure.trouble)
+        if self._arrived:
+            # It came while the server held us up, so it cannot be the answer, and nobody could tell any more.
+            reason = f"{self.peer}: spoke before it was asked"
+            raise NotSent(reason, trouble=Trouble.CLOSED)
         self._tcp.send(escaped(data), self._left_s(deadline))
 
     def receive(self, timeout_s: float) -> bytes:

@@ -347,17 +347,20 @@ class TlsStream:
         """Wait for a ticket or a refusal, not longer than either can take; silence is taken for consent."""
         now = self._monotonic()
         least_s, most_s = limits.TLS_FIRST_WORD_S
-        until = min(deadline, now + min(max(least_s, FIRST_WORD_FACTOR * (now - begun)), most_s))
-        heard = conversation.records.enciphered
+        latest = min(deadline, now + most_s)
+        until = min(latest, now + max(least_s, FIRST_WORD_FACTOR * (now - begun)))
+        records = conversation.records
+        heard = records.enciphered
         while True:
             found = conversation.read()
             if found == b"":
                 raise self._in_handshake(self._failed(NotSent, _CLOSED))
             if isinstance(found, Fault):
                 raise self._failed(NotSent, found)
-            self._held = found or b""
-            left_s = until - self._monotonic()
-            if self._held or conversation.records.enciphered > heard or left_s <= 0:
+            self._held += found or b""
+            # A word half of which has come is waited for: what is left of it would look like an unasked one.
+            left_s = (until if records.is_whole else latest) - self._monotonic()
+            if left_s <= 0 or (records.is_whole and (self._held or records.enciphered > heard)):
                 return
             word = self._listen(left_s)
             if isinstance(word, Silence):

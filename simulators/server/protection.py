@@ -55,9 +55,10 @@ class Protection:
         return bytes(clear)
 
     def put(self, data: bytes) -> None:
-        """Encipher; before hands are shaken there is nobody to say anything to."""
+        """Encipher; before hands are shaken there is nobody to say anything to, nor after a fault."""
         if self.is_ready:
-            self._tls.write(data)
+            with suppress(ssl.SSLError):
+                self._tls.write(data)
 
     def end(self) -> None:
         """Say the last word, so that the other side knows that nothing was cut off."""

@@ -109,7 +109,7 @@ class _Plugged:
         self._house = house
         self._door = door
         self._port = port
-        self._new_framer = framer
+        self._framer = framer()
         self._unsent = bytearray()
         self._deaf: asyncio.TimerHandle | None = None
         asyncio.get_running_loop().add_reader(port.fileno(), self._read)
@@ -162,7 +162,9 @@ class _Plugged:
     def _begin(self) -> None:
         """Let a new guest speak."""
         patience_s = limits.FRAME_BYTES_MAX * BITS_PER_BYTE / self._door.address.line.baud + SLACK_S
-        self._guest = Dialogue(self._house, self._door, self._new_framer(), self, patience_s=patience_s)
+        # The line goes on: what was taken before is known when it is repeated.
+        self._framer = self._framer.renewed()
+        self._guest = Dialogue(self._house, self._door, self._framer, self, patience_s=patience_s)
         # Where there is no room, this is already the end.
         self._house.enter(self._guest)
 

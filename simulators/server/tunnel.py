@@ -74,6 +74,10 @@ class Tunnel:
 
     def take(self, data: bytes) -> None:
         """Take bytes, and handle the requests that they complete."""
+        if self._connection.is_open:
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
         if data:
             self._http.receive_data(data)
         if self._timer is None and not self._waits:

@@ -162,6 +162,32 @@ def test_a_handshake_that_cannot_be_is_cut(besieged: Besieged, handshake: bytes)
     assert besieged.serves()
 
 
+@pytest.mark.parametrize("tail", [b"\x17\x03\x03\x00\x20" + bytes(32), b"\x15\x03\x03\x00\x02\x02\x28", b"GET /"])
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_request_with_a_record_behind_it_that_cannot_be_ends_its_connection(
+    besieged: Besieged, tail: bytes, version: ssl.TLSVersion
+) -> None:
+    context = trusting(besieged.authority)
+    context.maximum_version = version
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+    with socket.create_connection(besieged.place("tls"), WAIT_S) as line:
+        shaken = False
+        while not shaken:
+            try:
+                client.do_handshake()
+                shaken = True
+            except ssl.SSLWantReadError:
+                line.sendall(outgoing.read())
+                incoming.write(line.recv(4096))
+        client.write(ECHO * 3)
+        line.sendall(outgoing.read() + tail)
+        with contextlib.suppress(ConnectionResetError):
+            while line.recv(4096):
+                pass
+    assert besieged.serves()
+
+
 def test_a_handshake_that_does_not_end_is_cut(besieged: Besieged, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "HANDSHAKE_TIMEOUT_S", 0.2)
     with socket.create_connection(besieged.place("tls"), WAIT_S) as line:

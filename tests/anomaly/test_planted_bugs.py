@@ -16,7 +16,7 @@ from simulators.prove.runner import campaign
 from simulators.prove.verdict import faults
 from simulators.world.life import RandomLife
 from tests.anomaly.planted import CRASHES, LIVES, Bug
-from tests.anomaly.planted_session import BUGS
+from tests.anomaly.planted_roads import BUGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

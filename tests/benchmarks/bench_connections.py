@@ -36,6 +36,9 @@ PAUSE_S = 0.5
 HURRIED_S = 4.0
 ALONE_S = 2.0
 MIB = 1024 * 1024
+PROMISED_S = 1.0
+PROMISED_BYTES = 512 * MIB
+KEPT = {True: "kept", False: "NOT KEPT, here and now"}
 
 
 @contextmanager
@@ -112,13 +115,14 @@ async def sell(terminals: list[Honest], crowd: Crowd | None, seconds: float, pau
     return sorted(second for each in terminals for second in each.seconds)
 
 
-def told(what: str, times: list[float], seconds: float) -> None:
-    """Print one line."""
+def told(what: str, times: list[float], seconds: float) -> float:
+    """Print one line; returns what 99 of 100 answers took at most."""
     p99 = times[int(len(times) * 0.99)]
     print(
         f"{what:44} p50 {statistics.median(times) * 1000:7.1f} ms   p99 {p99 * 1000:7.1f} ms"
         f"   {len(times) / seconds:7.0f} requests/s"
     )
+    return p99
 
 
 async def measure(process: int, host: tuple[str, int], connections: int) -> None:
@@ -130,14 +134,16 @@ async def measure(process: int, host: tuple[str, int], connections: int) -> None
     told("100 honest terminals alone, two sales a second", await sell(terminals, None, ALONE_S, PAUSE_S), ALONE_S)
     told("the same, in a hurry", await sell(terminals, None, ALONE_S, 0.0), ALONE_S)
     with Crowd(host, connections - HONEST) as crowd:
-        told(f"among {len(crowd)} slow ones", await sell(terminals, crowd, PACED_S, PAUSE_S), PACED_S)
+        p99 = told(f"among {len(crowd)} slow ones", await sell(terminals, crowd, PACED_S, PAUSE_S), PACED_S)
         told("the same, in a hurry", await sell(terminals, crowd, HURRIED_S, 0.0), HURRIED_S)
+        most = memory_of(process, "VmHWM")
         print(
             f"the host's memory: {empty / MIB:.0f} MiB before, {memory_of(process) / MIB:.0f} MiB with the crowd, "
-            f"{memory_of(process, 'VmHWM') / MIB:.0f} MiB at most;  refused {crowd.refused}, lost {crowd.lost}, "
+            f"{most / MIB:.0f} MiB at most;  refused {crowd.refused}, lost {crowd.lost}, "
             f"unexpected answers {sum(each.failures for each in terminals)}"
         )
-
+        kept = p99 <= PROMISED_S and most <= PROMISED_BYTES
+        print(f"promised: 99 of 100 answers within {PROMISED_S:g} s, {PROMISED_BYTES // MIB} MiB: {KEPT[kept]}")
     for each in terminals:
         await each.part()
 

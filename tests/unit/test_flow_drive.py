@@ -9,7 +9,7 @@ from pos_engine import limits
 from pos_engine.dialects.base import Kind, OriginalRef
 from pos_engine.errors import UsageError
 from pos_engine.flow.checks import Order
-from pos_engine.flow.effects import Answered, Emit, Happening, MacState, Save, Send, Silent, Unreadable
+from pos_engine.flow.effects import Answered, Emit, Happening, MacState, Save, Send, Silent, Unreadable, Way
 from pos_engine.flow.outcomes import Approved, Declined, InDoubt, outcome_of
 from pos_engine.flow.plan import DutyKind, expendable, owed, plan
 from pos_engine.journal.record import State
@@ -371,9 +371,29 @@ def test_roads_that_could_not_be_had_are_told_with_the_exchange(reply: Reply) ->
     def by_the_third_road(request: Message, now: Instant) -> Happening:
         happened = reply(request, now)
         assert isinstance(happened, Answered | Silent)
-        return replace(happened, detours=roads)
+        return replace(happened, way=Way("the third road", roads))
 
     script = Script(signed_on(), by_the_third_road)
     record = script.run(sale()).record
     assert record is not None
     assert record.notes[:2] == tuple(f"went another way: {road}" for road in roads)
+    assert record.road == "the third road"
+
+
+def test_only_the_first_reversal_that_may_leave_takes_the_road_of_its_sale() -> None:
+    def by_the_second_road(reply: Reply) -> Reply:
+        def replied(request: Message, now: Instant) -> Happening:
+            happened = reply(request, now)
+            assert isinstance(happened, Answered | Silent)
+            return replace(happened, way=Way("the second road"))
+
+        return replied
+
+    script = Script(signed_on(), by_the_second_road(silence), unsent, silence, approve(), approve())
+    script.run(sale())
+    for _ in range(3):
+        script.clock.advance(limits.BACKOFF_MAX_S)
+        script.run(None)
+    roads = [(effect.message.mti, effect.road) for effect in script.effects if isinstance(effect, Send)]
+    assert [road for mti, road in roads if mti == "0400"] == ["the second road", "the second road", None]
+    assert {road for mti, road in roads if mti != "0400"} == {None}

@@ -7,9 +7,8 @@ import pytest
 from pos_engine import limits
 from pos_engine.errors import FrameError, LocalProtocolError, Trouble, UsageError
 from pos_engine.framing import length
-from pos_engine.framing.base import Framer, Received
-from pos_engine.framing.length import LengthFramer
-from pos_engine.framing.registry import FRAMINGS, SERIAL_DEFAULT, new_framer, parse
+from pos_engine.framing.base import Received
+from pos_engine.framing.registry import new_framer
 from pos_engine.framing.stx import ACK, ENQ, EOT, ETX, NAK, STX, LineTimers, StxFramer, lrc
 
 # Fractions that sums of seconds keep exactly.
@@ -45,7 +44,7 @@ def heard(framer: StxFramer, word: int, now: float) -> Received:
 
 
 def test_a_frame_is_stx_length_data_etx_and_the_exclusive_or_of_what_follows_stx() -> None:
-    assert frame(b"abc").hex() == "0200036162630360"
+    assert frame(b"abc") == b"\x02\x00\x03abc\x03\x60"
     assert frame(b"x" * 123)[:3].hex() == "020123"
     assert StxFramer(length.FRAMINGS["be2"]).send(b"x" * 123)[:3].hex() == "02007b"
     assert lrc(frame(b"anything")[1:]) == 0
@@ -58,25 +57,6 @@ def test_a_frame_is_acknowledged_and_handed_out_in_either_encoding(name: str) ->
     framer = new_framer(name)
     assert framer.receive(new_framer(name).send(payload), 0.0) == Received(ACKED, (payload,), None)
     assert framer.pending == 0
-
-
-def test_the_registry_names_the_lengths_and_the_lines_in_both_languages() -> None:
-    assert set(FRAMINGS) == {*length.FRAMINGS, "stx", "stx+binary"}
-    assert SERIAL_DEFAULT in FRAMINGS
-    for name, framing in FRAMINGS.items():
-        assert framing.name == name
-        assert parse(name) is framing
-        new_one: Framer = new_framer(name)
-        assert isinstance(new_one, LengthFramer if name in length.FRAMINGS else StxFramer)
-        assert new_framer(name) is not new_one
-    for language in ("en", "zh"):
-        assert len({framing.title.say(language) for framing in FRAMINGS.values()}) == len(FRAMINGS)
-
-
-def test_another_name_is_refused_with_all_the_names() -> None:
-    with pytest.raises(UsageError) as caught:
-        new_framer("stx2")
-    assert all(name in str(caught.value) for name in ("be2", "+self", "stx", "stx+binary"))
 
 
 @pytest.mark.parametrize("size", [0, 2049])
@@ -190,13 +170,8 @@ def test_an_ack_with_noise_behind_it_is_noise(behind: bytes) -> None:
     framer.receive(ACKED, 0.1)
     framer.receive(behind, 0.15)
     assert framer.receive(b"", 0.3).writes == b""
-    assert framer.receive(b"", 1.0).writes == data
-
-
-@pytest.mark.parametrize("noise", [b"x", b"\x01\x23", b"x\x00\xff"])
-def test_an_ack_with_noise_before_it_is_noise(noise: bytes) -> None:
-    framer, data = sent(b"a")
-    framer.receive(noise + ACKED, 0.1)
+    # So is one with noise before it.
+    framer.receive(behind + ACKED, 0.5)
     assert framer.receive(b"", 1.0).writes == data
 
 
@@ -279,7 +254,6 @@ def test_a_silence_inside_a_frame_refuses_it() -> None:
     framer = new()
     framer.receive(frame(b"abc")[:4], 0.0)
     assert framer.receive(b"", QUIET) == Received(NAKED)
-    assert framer.pending == 0
     # The same silence, when the rest comes behind it.
     framer.receive(frame(b"abc")[:4], 1.0)
     assert framer.receive(frame(b"def"), 1.2) == Received(NAKED + ACKED, (b"def",))
@@ -315,12 +289,6 @@ def test_noise_before_a_frame_is_dropped_and_is_not_kept() -> None:
         assert framer.receive(b"\xff\x00noise" * 100, tick * 0.01).writes == b""
         assert framer.pending == 0
     assert framer.receive(b"\x00\xff!" + frame(b"abc"), 1.0) == Received(ACKED, (b"abc",))
-
-
-def test_noise_that_ends_is_forgotten() -> None:
-    framer = new()
-    assert framer.receive(b"noise", 0.0) == Received(wake_at=QUIET)
-    assert framer.receive(b"", QUIET) == Received()
 
 
 # What was delivered before.
@@ -372,12 +340,17 @@ def test_the_same_request_after_its_answer_was_acknowledged_is_a_new_one_at_once
 def test_the_window_slides_with_every_frame_on_the_line() -> None:
     host, data = new(), frame(b"request")
     host.receive(data, 0.0)
-    answer = host.send(b"answer")
-    assert host.receive(b"", 3.0).wake_at == 4.0
-    assert host.receive(b"", 4.0).writes == answer
-    host.receive(b"", 4.0)
-    assert host.receive(data[:-1] + b"\x00", 4.5).writes == NAKED
-    assert host.receive(data, 8.4).frames == ()
+    assert host.receive(data[:-1] + b"\x00", 3.5).writes == NAKED
+    assert host.receive(data, 7.0).frames == host.receive(data, 10.5).frames == ()
+    assert host.receive(data, 14.5).frames == (b"request",)
+
+
+def test_while_an_answer_waits_the_same_request_is_a_repetition_however_late_it_is_read() -> None:
+    host, data = new(), frame(b"request")
+    host.receive(data, 0.0)
+    host.send(b"answer")
+    host.receive(b"", 0.0)
+    assert host.receive(data, 100.0).frames == ()
 
 
 def test_the_next_framer_of_a_line_has_nothing_to_say_and_knows_what_was_delivered() -> None:
@@ -403,15 +376,6 @@ def test_the_next_framer_of_a_line_that_failed_is_whole_and_knows_that_the_line_
     heir = framer.renewed()
     assert heir.receive(data, 0.6) == Received()
     assert heir.receive(frame(b"b"), 0.7).frames == (b"b",)
-
-
-def test_the_next_framer_of_a_length_is_empty() -> None:
-    framer = LengthFramer(limit=10)
-    framer.receive(b"\x00\x05a", 0.0)
-    heir = framer.renewed()
-    assert heir.pending == 0
-    with pytest.raises(LocalProtocolError):
-        heir.send(b"x" * 11)
 
 
 # Words without a frame of ours.

@@ -482,8 +482,8 @@ def test_a_confirmation_that_cannot_be_written_ends_the_wait_when_nothing_has_ar
 
 def test_opening_a_link_sends_nothing() -> None:
     with EchoHost() as host, tcp_link(host.address) as link:
-        link.open(soon())
+        link.open()
         assert link.connected
-        link.open(soon())
+        link.open()
         assert exchange(link, b"request") == b"request"
     assert host.accepted == 1

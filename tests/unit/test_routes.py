@@ -173,13 +173,15 @@ def test_a_better_road_is_looked_for_without_a_request(town: Town) -> None:
     assert wait_s is not None
     assert 0 < wait_s <= limits.ROUTE_REST_FIRST_S
     town.clock.leap(wait_s)
-    assert not routes.look()
+    assert routes.look()
+    assert [state.connected for state in routes.states()] == [False, True]
     longer_s = routes.return_in_s()
     assert longer_s is not None
     assert longer_s > limits.ROUTE_REST_FIRST_S
     town.clock.leap(longer_s)
     with socket.create_server(address) as listener:
         assert routes.look()
+        assert [state.connected for state in routes.states()] == [True, False]
         connection, _ = listener.accept()
         connection.settimeout(PLENTY_S)
         with connection:
@@ -263,7 +265,7 @@ def test_other_addresses_are_bounded(town: Town) -> None:
     routes = town.routes(town.road(("127.0.0.1", 1)))
     for port in range(2, 2 + limits.ROUTES_MADE_MAX):
         routes.use(str(port))
-    with pytest.raises(UsageError, match="no other road"):
+    with pytest.raises(UsageError, match="at most 8 other roads"):
         routes.use("999")
     lonely = Routes([town.road(("127.0.0.1", 1))], monotonic=town.clock)
     with pytest.raises(UsageError, match="no other road"):

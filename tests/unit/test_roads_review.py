@@ -1,0 +1,455 @@
+"""Promises of the money path to the host that a review found broken: each test states one, on real sockets."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from pos_engine import config, limits
+from pos_engine.config.address import SerialLine
+from pos_engine.errors import ConfigError, NoAnswer, NotSent, UsageError
+from pos_engine.flow.outcomes import InDoubt
+from pos_engine.framing.length import LengthFramer
+from pos_engine.link import Link
+from pos_engine.routes import Route, Routes
+from pos_engine.terminal import Terminal
+from pos_engine.transport.rfc2217 import ANSWER, COM_PORT, IAC, RESUME, SB, SE, SUSPEND, WILL, Rfc2217Stream, setting
+from pos_engine.transport.tcp import TcpStream
+from pos_engine.transport.tls import TlsFiles, TlsStream
+from pos_engine.values import Amount
+from simulators.server import BackgroundServer
+from tests.support.echo_host import WAIT_S, EchoHost, frame, read_frame
+from tests.support.leaping_clock import LeapingClock
+from tests.support.shop import Shop
+from tests.support.tls_host import NAME, Pki, host_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from pos_engine.transport.base import Stream
+
+PLENTY_S: Final = 10.0
+SHORT_S: Final = 0.3
+PATIENCE_S: Final = 0.5
+REVERSAL: Final = "0400"
+SALE: Final = Amount.cny("12.34")
+READ_BYTES: Final = 4096
+SETTINGS: Final = 5
+"""Speed, data bits, parity, stop bits and flow control."""
+
+
+class Town:
+    """Some roads, on one clock that leaps."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.clock = LeapingClock()
+        self._stack = stack
+
+    def host(self, *scripts: Callable[[socket.socket], None]) -> EchoHost:
+        return self._stack.enter_context(EchoHost(*scripts))
+
+    def road(self, address: tuple[str, int], *, connect_s: float = PLENTY_S, keep: bool = True) -> Route:
+        return self.road_of(
+            f"port {address[1]}", lambda: TcpStream(*address, monotonic=self.clock), connect_s=connect_s, keep=keep
+        )
+
+    def road_of(
+        self, name: str, stream: Callable[[], Stream], *, connect_s: float = PLENTY_S, keep: bool = True
+    ) -> Route:
+        link = Link(stream, LengthFramer, monotonic=self.clock, connect_timeout_s=connect_s)
+        return Route(name, link, keep=keep)
+
+    def routes(self, *roads: Route) -> Routes:
+        made = Routes(roads, monotonic=self.clock, make=lambda text: self.road(("127.0.0.1", int(text))))
+        self._stack.callback(made.close)
+        return made
+
+    def ask(self, routes: Routes, payload: bytes, wait_s: float = PLENTY_S) -> bytes:
+        deadline = self.clock() + wait_s
+        routes.send(payload, deadline)
+        return routes.receive(deadline)
+
+
+@pytest.fixture
+def town() -> Iterator[Town]:
+    with ExitStack() as stack:
+        yield Town(stack)
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    return Pki.made(tmp_path_factory.mktemp("pki"))
+
+
+@contextmanager
+def swallowing_port() -> Iterator[tuple[str, int]]:
+    """Give an address that lets every attempt to connect wait: nobody accepts, and the queue is full."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        address: tuple[str, int] = listener.getsockname()
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)  # noqa: FBT003 - its only form
+            with suppress(BlockingIOError):
+                waiting.connect(address)
+        yield address
+
+
+@contextmanager
+def closed_port() -> Iterator[tuple[str, int]]:
+    """Give an address at which nobody listens, and which nobody else is given meanwhile."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        address: tuple[str, int] = bound.getsockname()
+        yield address
+
+
+def swallow(connection: socket.socket) -> None:
+    """Read everything and say nothing."""
+    while read_frame(connection) is not None:
+        pass
+
+
+class Relay:
+    """A road to a host, which can be shut, opened and made to swallow; it knows which messages have passed."""
+
+    def __init__(self, host: BackgroundServer) -> None:
+        self.passed: list[bytes] = []
+        self.swallows = False
+        self._host = host
+        self._listener = socket.socket()
+        self._listener.bind(("127.0.0.1", 0))
+        self.address = f"tcp://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def open(self) -> None:
+        self._listener.listen()
+        self._thread.start()
+
+    def close(self) -> None:
+        if self._thread.is_alive():
+            with suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)
+            self._thread.join(WAIT_S)
+        self._listener.close()
+
+    def types(self) -> list[str]:
+        """List the message types that have passed: behind five bytes of TPDU and six of header."""
+        return [payload[11:13].hex() for payload in self.passed]
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                connection.settimeout(WAIT_S)
+                with connection, suppress(OSError):
+                    self._relay(connection)
+
+    def _relay(self, connection: socket.socket) -> None:
+        while (payload := read_frame(connection)) is not None:
+            self.passed.append(payload)
+            if self.swallows:
+                continue
+            with socket.create_connection((self._host.host, self._host.port), WAIT_S) as onward:
+                onward.sendall(frame(payload))
+                answer = read_frame(onward)
+            if answer is not None:
+                connection.sendall(frame(answer))
+
+
+@contextmanager
+def a_shop_with_two_roads(
+    folder: Path, *, first_is_open: bool
+) -> Iterator[tuple[Relay, Relay, LeapingClock, Terminal]]:
+    """Open a signed-on terminal with two roads to one host, each with little patience."""
+    clock = LeapingClock()
+    with ExitStack() as stack:
+        host = stack.enter_context(BackgroundServer())
+        first, second = Relay(host), Relay(host)
+        stack.callback(first.close)
+        stack.callback(second.close)
+        second.open()
+        if first_is_open:
+            first.open()
+        address = f"{first.address}?answer_s={PATIENCE_S}, {second.address}?answer_s={PATIENCE_S}"
+        terminal = stack.enter_context(Shop(folder, host.port).open(address=address, clock=clock))
+        terminal.sign_on()
+        yield first, second, clock, terminal
+
+
+def test_the_first_reversal_takes_the_road_of_its_sale_though_an_echo_was_silent_before(tmp_path: Path) -> None:
+    """Over another road a reversal may overtake its sale, which the host then books behind it: money is lost.
+
+    The sale's was the second silence in a row, so its road is given a rest before the first reversal.
+    """
+    with a_shop_with_two_roads(tmp_path, first_is_open=True) as (first, second, _, terminal):
+        first.swallows = True
+        with pytest.raises(NoAnswer):
+            terminal.echo()
+        assert isinstance(terminal.sale(SALE), InDoubt)
+        first.swallows = False
+        terminal.tick()
+        assert REVERSAL not in second.types()
+        assert REVERSAL in first.types()
+
+
+def test_the_first_reversal_takes_the_road_of_its_sale_though_a_better_one_has_rested(tmp_path: Path) -> None:
+    """The sale went over the second road; by the time of its reversal the first one is preferred again."""
+    with a_shop_with_two_roads(tmp_path, first_is_open=False) as (first, second, clock, terminal):
+        second.swallows = True
+        assert isinstance(terminal.sale(SALE), InDoubt)
+        second.swallows = False
+        first.open()
+        clock.leap(limits.ROUTE_REST_FIRST_S + 1)
+        terminal.tick()
+        assert REVERSAL not in first.types()
+        assert REVERSAL in second.types()
+
+
+def test_the_first_reversal_takes_the_road_of_its_sale_though_the_usual_roads_are_back_in_use(tmp_path: Path) -> None:
+    """A contingency plan takes another road for one sale; when that ends in doubt, so must its reversal."""
+    with a_shop_with_two_roads(tmp_path, first_is_open=True) as (first, second, _, terminal):
+        terminal.use_route(f"{second.address}?answer_s={PATIENCE_S}")
+        second.swallows = True
+        assert isinstance(terminal.sale(SALE), InDoubt)
+        terminal.use_route(None)
+        second.swallows = False
+        terminal.tick()
+        assert REVERSAL not in first.types()
+        assert REVERSAL in second.types()
+
+
+def test_a_road_that_was_not_tried_because_no_time_was_left_is_not_given_a_rest(town: Town) -> None:
+    """Health memory never starves a good road: what was not tried is not known to be bad.
+
+    The first road swallows connections for as long as the caller waits. The good one must be reached by the next
+    request, and not stand behind the bad one for ever.
+    """
+    good = town.host()
+    with swallowing_port() as bad:
+        routes = town.routes(town.road(bad), town.road(good.address))
+        with suppress(NotSent):
+            town.ask(routes, b"one", SHORT_S)
+        assert routes.states()[1].rests_s == 0
+        assert town.ask(routes, b"two", SHORT_S) == b"two"
+
+
+def test_a_road_that_lets_one_connect_and_never_answers_rests_longer_each_time(town: Town) -> None:
+    """A road on which answers stay away rests "twice as long each time": connecting to it proves nothing of answers.
+
+    Else `tick` goes back to it every thirty seconds for ever, and each time two requests come to be in doubt.
+    """
+    dead, good = town.host(swallow), town.host()
+    routes = town.routes(town.road(dead.address), town.road(good.address))
+    rests = []
+    for _ in range(3):
+        while not routes.states()[0].rests_s:
+            with pytest.raises(NoAnswer):
+                town.ask(routes, b"unheard", 0.05)
+        rests.append(routes.states()[0].rests_s)
+        assert town.ask(routes, b"heard") == b"heard"
+        town.clock.leap(rests[-1] + 1)
+        routes.look()
+    assert rests[1] > 1.5 * rests[0]
+    assert rests[2] > 1.5 * rests[1]
+
+
+def test_a_road_that_brings_other_people_s_answers_only_is_given_a_rest_too(town: Town) -> None:
+    """An exchange that ends in silence is a silence, also when a frame came meanwhile that was not its answer."""
+
+    def foreign(connection: socket.socket) -> None:
+        while read_frame(connection) is not None:
+            connection.sendall(frame(b"somebody else's"))
+
+    bad, good = town.host(foreign), town.host()
+    routes = town.routes(town.road(bad.address), town.road(good.address))
+    for _ in range(4):
+        deadline = town.clock() + SHORT_S
+        routes.send(b"mine", deadline)
+        if routes.receive(deadline) == b"mine":
+            break
+        # As the driver does with a stranger: it listens on.
+        with pytest.raises(NoAnswer):
+            routes.receive(deadline)
+    assert good.accepted > 0
+
+
+@pytest.mark.parametrize("way", ["look", "use", "done"])
+def test_what_lies_in_a_connection_is_not_lost_when_its_road_is_left(town: Town, way: str) -> None:
+    """What a kept connection holds is set aside when it is given up, whyever it is given up: it may prove something."""
+    told = threading.Event()
+
+    def answers_twice(connection: socket.socket) -> None:
+        payload = read_frame(connection)
+        assert payload is not None
+        connection.sendall(frame(payload))
+        assert told.wait(WAIT_S)
+        connection.sendall(frame(b"late"))
+        read_frame(connection)
+
+    second = town.host(answers_twice)
+    with closed_port() as address:
+        routes = town.routes(town.road(address), town.road(second.address, keep=way != "done"))
+        assert town.ask(routes, b"one") == b"one"
+        told.set()
+        # To know that the frame has come, without taking it.
+        kept = routes._current.link._connection  # noqa: SLF001 - nothing else tells
+        assert kept is not None
+        while not kept.stream.stale():
+            pass
+    with socket.create_server(address):
+        town.clock.leap(limits.ROUTE_REST_FIRST_S)
+        if way == "look":
+            assert routes.look()
+        elif way == "use":
+            routes.use("1")
+        else:
+            routes.done()
+        assert routes.leftovers() == (b"late",)
+
+
+def test_one_look_for_a_better_road_costs_the_time_of_one(town: Town) -> None:
+    """`tick` does not keep a till from its customers: several dead roads are tried in several ticks, not in one."""
+    with ExitStack() as stack:
+        dead = [stack.enter_context(swallowing_port()) for _ in range(3)]
+        good = town.host()
+        routes = town.routes(*(town.road(address, connect_s=0.5) for address in dead), town.road(good.address))
+        assert town.ask(routes, b"one") == b"one"
+        town.clock.leap(limits.ROUTE_REST_FIRST_S + 1)
+        before = [state.rests_s for state in routes.states()]
+        assert before == [0.0] * 4
+        assert routes.look()
+        assert sum(state.rests_s > 0 for state in routes.states()) == 1
+
+
+def two_tickets_in_pieces(context: ssl.SSLContext, went_on: threading.Event) -> Callable[[socket.socket], None]:
+    """Make a host whose second ticket the network cuts in two, as it does where a client certificate is in it."""
+
+    def script(connection: socket.socket) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+        done = False
+        while not done:
+            data = connection.recv(READ_BYTES)
+            assert data
+            incoming.write(data)
+            with suppress(ssl.SSLWantReadError):
+                tls.do_handshake()
+                done = True
+            if not done:
+                connection.sendall(outgoing.read())
+        tickets = outgoing.read()
+        connection.sendall(tickets[:-40])
+        # The network takes its time for the rest.
+        went_on.wait(SHORT_S)
+        connection.sendall(tickets[-40:])
+        while data := connection.recv(READ_BYTES):
+            incoming.write(data)
+            with suppress(ssl.SSLWantReadError):
+                tls.write(tls.read(READ_BYTES))
+                connection.sendall(outgoing.read())
+
+    return script
+
+
+def test_a_good_tls_host_whose_tickets_come_in_pieces_can_be_had(town: Town, pki: Pki) -> None:
+    """A ticket half of which is still under way is TLS's own: it is no host that "spoke before it was asked"."""
+    host = town.host(two_tickets_in_pieces(host_context(pki.leaf, version=ssl.TLSVersion.TLSv1_3), threading.Event()))
+    files = TlsFiles(pki.file)
+    road = town.road_of("tls", lambda: TlsStream(TcpStream(*host.address, monotonic=town.clock), files, NAME))
+    assert town.ask(town.routes(road), b"one") == b"one"
+
+
+def test_a_look_gives_a_road_its_own_time_to_connect(town: Town, pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A road that needs, and is given, more than the usual time to connect can be gone back to."""
+    monkeypatch.setattr(limits, "CONNECT_TIMEOUT_S", SHORT_S)
+    context = host_context(pki.leaf)
+
+    def slow(connection: socket.socket) -> None:
+        threading.Event().wait(3 * SHORT_S)
+        with connection.dup() as copy, suppress(OSError), context.wrap_socket(copy, server_side=True) as tls:
+            tls.recv(1)
+
+    files, good = TlsFiles(pki.file), town.host()
+    with closed_port() as address:
+        road = town.road_of(
+            "slow", lambda: TlsStream(TcpStream(*there[0], monotonic=town.clock), files, NAME), connect_s=PLENTY_S
+        )
+        there = [address]
+        routes = town.routes(road, town.road(good.address))
+        assert town.ask(routes, b"one") == b"one"
+    there[0] = town.host(slow).address
+    town.clock.leap(limits.ROUTE_REST_FIRST_S + 1)
+    assert routes.look()
+
+
+def test_a_road_with_a_connection_for_each_request_is_not_left_connected_by_a_look(town: Town) -> None:
+    """`keep=no` is a connection for each request: looking for the road leaves none behind."""
+    good = town.host()
+    with closed_port() as address:
+        routes = town.routes(town.road(address, keep=False), town.road(good.address))
+        assert town.ask(routes, b"one") == b"one"
+    with socket.create_server(address):
+        town.clock.leap(limits.ROUTE_REST_FIRST_S + 1)
+        assert routes.look()
+        assert not routes.states()[0].connected
+
+
+def device_server(connection: socket.socket) -> None:
+    """Speak RFC 2217; hold the client up after one answer, and let an old frame through before it may speak again."""
+    connection.sendall(bytes([IAC, WILL, COM_PORT]))
+    heard = b""
+    while heard.count(bytes([IAC, SE])) < SETTINGS:
+        heard += connection.recv(READ_BYTES)
+    for said in heard[heard.index(bytes([IAC, SB])) :].split(bytes([IAC, SE]))[:-1]:
+        connection.sendall(setting(said[3] + ANSWER, said[4:]))
+    for held_up in (True, False):
+        payload = read_frame(connection)
+        if payload is None:
+            return
+        connection.sendall(frame(payload) + (setting(SUSPEND, b"") if held_up else b""))
+        threading.Event().wait(SHORT_S)
+        if held_up:
+            connection.sendall(frame(b"old") + setting(RESUME, b""))
+
+
+def test_what_a_held_up_line_said_before_the_request_is_not_its_answer(town: Town) -> None:
+    """An answer that came before its request never decides, also when it came while the request was held up."""
+    host = town.host(device_server)
+    road = town.road_of("line", lambda: Rfc2217Stream(*host.address, SerialLine(), monotonic=town.clock))
+    routes = town.routes(road)
+    assert town.ask(routes, b"one") == b"one"
+    with suppress(NotSent):
+        assert town.ask(routes, b"two") == b"two"
+
+
+def test_in_production_a_contingency_route_needs_protection_too(tmp_path: Path) -> None:
+    """Every road of a production terminal has verified TLS, also the one that is for the worst day."""
+    with pytest.raises(ConfigError, match="no verified TLS"):
+        config.settle(
+            {
+                "terminal.id": "T0000001",
+                "terminal.merchant": "M00000000000001",
+                "terminal.production": True,
+                "acquirer.address": "tls://pos.example:9583",
+                "session.contingency": "route tcp://backup.example:9000, refuse",
+            },
+            folder=tmp_path,
+        )
+
+
+def test_in_production_no_other_road_is_taken_without_protection(tmp_path: Path) -> None:
+    """`use_route` cannot get around what the configuration refuses."""
+    shop = Shop(tmp_path, 1)
+    settings = replace(
+        config.load(shop.path, overrides={"acquirer.address": "tls://pos.example:9583"}), production=True
+    )
+    with Terminal.open(settings) as terminal, pytest.raises(UsageError):
+        terminal.use_route("tcp://127.0.0.1:1")

@@ -128,11 +128,11 @@ class Link:
 
     @contextmanager
     def _closing_on_failure(self) -> Iterator[None]:
-        """Close on whatever goes wrong, an interrupt by the user included."""
+        """Close on whatever goes wrong, an interrupt by the user included; what has come by then came too late."""
         try:
             yield
         except BaseException:
-            self.close()
+            self.leave()
             raise
 
     def _shelve(self) -> None:

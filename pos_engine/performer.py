@@ -39,6 +39,7 @@ from pos_engine.flow.effects import (
     Presented,
     Save,
     Send,
+    Sent,
     Silent,
     TakeCard,
     Unreadable,
@@ -66,8 +67,8 @@ if TYPE_CHECKING:
 ENDS_KEYS: Final = frozenset({Kind.SIGN_ON, Kind.SIGN_OFF})
 """Requests with whose approval the working keys change or end."""
 
-Received = Answered | Silent | NothingSent | Unreadable
-"""What becomes of a request that was to be sent."""
+Received = Answered | Silent | Unreadable
+"""What becomes of a request that was sent."""
 
 
 @dataclass(slots=True)
@@ -142,25 +143,24 @@ class Performer:
         try:
             packet = pack(self.dialect, send.message, tpdu=self.tpdu, header=self.header, mac=mac)
         except (KeyFault, LocalProtocolError) as error:
-            failed = isinstance(error, KeyFault)
-            trouble = Trouble.KEY if failed else Trouble.UNBUILDABLE
-            return NothingSent(self.clock.now(), str(error), keys_failed=failed, trouble=trouble)
+            of_keys = isinstance(error, KeyFault)
+            trouble = Trouble.KEY if of_keys else Trouble.UNBUILDABLE
+            return NothingSent(self.clock.now(), str(error), keys_failed=of_keys, trouble=trouble)
         self.trace.message("sent", packet)
-        happened: Received | None = None
+        failed: NothingSent | Silent | None = None
         try:
             self.routes.send(packet.encode(), send.deadline_s, road=send.road)
         except NotSent as error:
-            happened = NothingSent(self.clock.now(), str(error), trouble=error.trouble)
+            failed = NothingSent(self.clock.now(), str(error), trouble=error.trouble)
         except NoAnswer as error:
-            happened = Silent(self.clock.now(), str(error), trouble=error.trouble)
-        # Taken before the wait: what is read after its end came too late for this request, and not before it.
-        strays = self._set_aside(send)
-        way = Way(*self.routes.way())
-        if happened is None:
-            happened = self._receive(send)
-        if not isinstance(happened, NothingSent):
-            happened = replace(happened, way=way)
-        return replace(happened, set_aside=strays) if strays else happened
+            failed = Silent(self.clock.now(), str(error), trouble=error.trouble)
+        way, strays = Way(*self.routes.way()), self._set_aside(send)
+        if isinstance(failed, NothingSent):
+            return replace(failed, set_aside=strays)
+        if failed is not None:
+            return replace(failed, set_aside=strays, way=way)
+        # Told before the wait, which may be cut short: what lay in the road is in nobody's hands but ours.
+        return Sent(self.clock.now(), strays, way) if strays else replace(self._receive(send), way=way)
 
     def _set_aside(self, send: Send) -> tuple[Answered | Unreadable, ...]:
         """Read what the link found that no request was waiting for; what is no message proves nothing."""

@@ -28,10 +28,12 @@ from pos_engine.flow.effects import (
     EncipherTrack,
     Happening,
     KeysChecked,
+    Listen,
     MacState,
     NothingSent,
     Presented,
     Save,
+    Sent,
     Silent,
     TakeCard,
     Unreadable,
@@ -319,9 +321,12 @@ def _exchange(
             happened = yield effect
             now = happened.now
             record = _on_its_way(record, happened)
-            # What came before the request may prove something about it, so it is kept before the answer is judged.
+            # What came before the request may prove something about an earlier one: it is kept before anything else.
             for stray in _set_aside(happened):
                 record, now = yield from _kept(stray, record, journal, profile, now, batch=session.batch, before=True)
+            if isinstance(happened, Sent):
+                happened = yield Listen(terms.deadline_s, terms.seal_key, terms.mac_key)
+                now = happened.now
             cue, evidence = _cue_of(happened, record, profile, terms)
             if isinstance(happened, Answered) and cue is Cue.STRANGER:
                 record, now = yield from _kept(happened, record, journal, profile, now, batch=session.batch)
@@ -346,7 +351,7 @@ def _terms(record: Record, session: Session, profile: Profile, now: Instant) -> 
 
 def _on_its_way(record: Record, happened: Happening) -> Record:
     """Keep which road the request took, and remark which it could not take."""
-    if not isinstance(happened, Answered | Silent | Unreadable) or happened.way.road is None:
+    if not isinstance(happened, Sent | Answered | Silent | Unreadable) or happened.way.road is None:
         return record
     record = replace(record, road=happened.way.road)
     for detour in happened.way.detours:
@@ -363,7 +368,7 @@ def _road(record: Record, journal: JournalView) -> str | None:
 
 
 def _set_aside(happened: Happening) -> tuple[Answered | Unreadable, ...]:
-    return happened.set_aside if isinstance(happened, Answered | Silent | NothingSent | Unreadable) else ()
+    return happened.set_aside if isinstance(happened, Sent | Silent | NothingSent) else ()
 
 
 def _kept(

@@ -1,7 +1,7 @@
 """What the driver asks of the world, and what the world answers. Effects are data; only a performer does anything.
 
     Save(record)            -> Done           when the record is durable
-    Send(message, ...)      -> Answered | Silent | NothingSent | Unreadable     each with what was `set_aside` before
+    Send(message, ...)      -> Answered | Silent | NothingSent | Unreadable, or Sent where something lay in the road
     Listen(deadline)        -> Answered | Silent | Unreadable
     Ask(TakeCard(...))      -> Presented
     Ask(CheckKeys(...))     -> KeysChecked
@@ -148,6 +148,16 @@ NO_WAY: Final = Way()
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """The request has left, and what lay in the road before it is told before its answer is waited for."""
+
+    now: Instant
+    set_aside: tuple[Answered | Unreadable, ...]
+    way: Way = NO_WAY
+    """Which road the request took."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """A message arrived; whether it is the answer is not the performer's to say."""
 
@@ -156,8 +166,6 @@ class Answered:
     mac: MacState
     processing_request: str | None = None
     """What the host asks for in the header."""
-    set_aside: tuple[Answered | Unreadable, ...] = ()
-    """What lay in the connection before the request was sent."""
     packet: Packet | None = field(default=None, repr=False)
     """The message as it came, for who has to verify it again."""
     way: Way = NO_WAY
@@ -197,7 +205,6 @@ class Unreadable:
     now: Instant
     why: str
     keys_failed: bool = False
-    set_aside: tuple[Answered | Unreadable, ...] = ()
     trouble: Trouble | None = None
     """What is wrong with it, where that is known."""
     way: Way = NO_WAY
@@ -247,5 +254,15 @@ class Enciphered:
 
 
 Happening = (
-    Done | Answered | Silent | NothingSent | Unreadable | Presented | KeysChecked | Authorised | Verified | Enciphered
+    Done
+    | Sent
+    | Answered
+    | Silent
+    | NothingSent
+    | Unreadable
+    | Presented
+    | KeysChecked
+    | Authorised
+    | Verified
+    | Enciphered
 )

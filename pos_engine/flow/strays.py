@@ -89,10 +89,12 @@ def _candidates(
     yield waiting
     stan = message.get(STAN)
     found = journal.find_original(batch_of(message, profile) or batch, stan) if stan is not None else None
-    if found is None and waiting.unkept < limits.STRAY_LOOKUPS_MAX:
+    kinds = profile.dialect.kinds
+    met = waiting.unkept + sum(each.times for each in waiting.strays)
+    if found is None and met < limits.STRAY_LOOKUPS_MAX:
         newest = journal.recent_requests(limits.STRAY_REQUESTS_MAX)
-        yield from (each for each in newest if each.request.get(STAN) == stan)
-    elif found is not None and found.kind in profile.dialect.kinds:
+        yield from (each for each in newest if each.kind in kinds and each.request.get(STAN) == stan)
+    elif found is not None and found.kind in kinds:
         reversals = [each for each in journal.acting_on(found.number) if each.kind is Kind.REVERSAL]
         yield from (found, *reversed(reversals))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import threading
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ from tests.support.echo_host import WAIT_S, EchoHost, frame, read_frame
 from tests.support.shop import Shop, differences
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pos_engine.clock import Instant
@@ -80,36 +82,46 @@ def test_what_lies_in_the_connection_before_a_request_is_set_aside_and_on_record
         assert [stray.request for stray in early if stray.sort is StraySort.DUPLICATE] == [answered]
 
 
-class JumpingClock:
-    """The machine's own clock, which a test can push on, as a suspend would."""
+class SleepingClock:
+    """The machine's own clock; whoever looks at it while the machine sleeps sees the time at which it wakes."""
 
     def __init__(self) -> None:
         self._clock = SystemClock()
-        self.slept_s = 0.0
+        self._slept_s = 0.0
+        self._awake = threading.Event()
+        self._awake.set()
 
     def now(self) -> Instant:
         """Return the present moment."""
+        assert self._awake.wait(WAIT_S)
         now = self._clock.now()
-        return replace(now, elapsed_s=now.elapsed_s + self.slept_s)
+        return replace(now, elapsed_s=now.elapsed_s + self._slept_s)
+
+    @contextmanager
+    def asleep(self, seconds: float) -> Iterator[None]:
+        """Let the machine sleep while something happens outside."""
+        self._awake.clear()
+        yield
+        self._slept_s = seconds
+        self._awake.set()
 
 
 def test_an_answer_that_is_read_after_its_deadline_is_late_for_its_request_and_proof_for_its_reversal(
     tmp_path: Path,
 ) -> None:
-    clock = JumpingClock()
+    clock = SleepingClock()
     seen: list[str] = []
 
     def relay(terminal: socket.socket) -> None:
         with socket.create_connection(("127.0.0.1", server.port), WAIT_S) as host:
             while (request := read_frame(terminal)) is not None:
                 seen.append(request[MTI].hex())
-                host.sendall(frame(request))
-                answer = read_frame(host)
-                assert answer is not None
-                if seen == ["0800", "0200"]:
-                    # The terminal sleeps past its deadline while the answer is on its way.
-                    clock.slept_s = 2 * WAIT_S
-                terminal.sendall(frame(answer))
+                # The terminal sleeps past its deadline while the answer to its sale is on its way.
+                with clock.asleep(2 * WAIT_S) if seen == ["0800", "0200"] else nullcontext():
+                    host.sendall(frame(request))
+                    answer = read_frame(host)
+                    assert answer is not None
+                    terminal.sendall(frame(answer))
 
     with BackgroundServer() as server, EchoHost(relay) as line:
         shop = Shop(tmp_path, line.address[1], answer_timeout_s=WAIT_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from pos_engine.clock import Instant, ManualClock
 from pos_engine.dialects.base import Kind
@@ -26,8 +27,10 @@ from pos_engine.flow.effects import (
     Presented,
     Save,
     Send,
+    Sent,
     Silent,
     TakeCard,
+    Unreadable,
 )
 from pos_engine.flow.profile import Profile
 from pos_engine.journal.memory import MemoryJournal
@@ -81,6 +84,17 @@ def unsent(_request: Message, now: Instant) -> Happening:
     return NothingSent(now, "connection refused")
 
 
+@dataclass(frozen=True)
+class Found:
+    """A reply that comes once what lay in the road before the request was told."""
+
+    strays: Callable[[Message, Instant], tuple[Answered | Unreadable, ...]]
+    then: Reply
+
+    def __call__(self, request: Message, now: Instant) -> Happening:
+        return Sent(now, self.strays(request, now))
+
+
 class Script:
     """Answers each request with the next reply of a script, and keeps every effect."""
 
@@ -120,7 +134,10 @@ class Script:
                 self.journal.save(record)
             case Send(message):
                 self._request = message
-                return self.replies.pop(0)(message, now)
+                reply = self.replies.pop(0)
+                if isinstance(reply, Found):
+                    self.replies.insert(0, reply.then)
+                return reply(message, now)
             case Listen():
                 assert self._request is not None
                 return self.replies.pop(0)(self._request, now)

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 from pos_engine import limits
 from pos_engine.dialects.unionpay import UNIONPAY
-from pos_engine.flow.effects import Answered, Happening, MacState, Silent, Unreadable
+from pos_engine.flow.effects import Answered, MacState, Unreadable
 from pos_engine.journal.record import State
-from tests.support.exchange import Reply, Script, approve, sale, signed_on
+from tests.support.exchange import Found, Reply, Script, approve, sale, signed_on
 
 if TYPE_CHECKING:
-    from pos_engine.clock import Instant
     from pos_engine.journal.record import Record, Stray
-    from pos_engine.wire.message import Message
 
 SALE = 2
 REVERSAL = 3
@@ -50,13 +48,7 @@ def came(stray: Answered) -> Reply:
 
 def found_before(reply: Reply, *strays: Answered | Unreadable) -> Reply:
     """Reply, having found something in the connection before the request left."""
-
-    def replied(request: Message, now: Instant) -> Happening:
-        happened = reply(request, now)
-        assert isinstance(happened, Answered | Silent | Unreadable)
-        return replace(happened, set_aside=strays)
-
-    return replied
+    return Found(lambda _request, _now: strays, reply)
 
 
 def after(first: Reply, *more: Reply) -> Script:

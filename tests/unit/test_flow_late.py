@@ -9,12 +9,12 @@ import pytest
 
 from pos_engine.dialects.base import Kind, OriginalRef
 from pos_engine.flow.checks import Order
-from pos_engine.flow.effects import Answered, Happening, MacState, NothingSent, Save, Silent
+from pos_engine.flow.effects import Answered, Happening, MacState, Save, Silent
 from pos_engine.flow.outcomes import Approved, InDoubt, outcome_of
 from pos_engine.flow.plan import DutyKind, owed
 from pos_engine.journal.record import State
 from pos_engine.values import Amount
-from tests.support.exchange import PROFILE, Reply, Script, answer, approve, sale, signed_on, silence
+from tests.support.exchange import PROFILE, Found, Reply, Script, answer, approve, sale, signed_on, silence
 
 if TYPE_CHECKING:
     from pos_engine.clock import Instant
@@ -55,13 +55,7 @@ def stray(script: Script, number: int = SALE, changes: dict[int, str] | None = N
 
 def set_aside(script: Script, reply: Reply, number: int = SALE) -> Reply:
     """Reply, having found a late approval in the connection."""
-
-    def replied(request: Message, now: Instant) -> Happening:
-        happened = reply(request, now)
-        assert isinstance(happened, Answered | Silent | NothingSent)
-        return replace(happened, set_aside=(of_record(script, number),))
-
-    return replied
+    return Found(lambda _request, _now: (of_record(script, number),), reply)
 
 
 def closed(code: str) -> Script:

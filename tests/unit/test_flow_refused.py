@@ -10,13 +10,25 @@ import pytest
 from pos_engine.dialects.base import Kind, OriginalRef
 from pos_engine.errors import UsageError
 from pos_engine.flow.checks import Order, check_key
-from pos_engine.flow.effects import Answered, Ask, Happening, MacState, Presented, TakeCard
+from pos_engine.flow.effects import Answered, Ask, MacState, Presented, TakeCard
 from pos_engine.flow.explain import explain
 from pos_engine.flow.outcomes import Approved, Standing, line_of, outcome_of
 from pos_engine.flow.refused import repeat_order
 from pos_engine.journal.record import Record, State
 from pos_engine.values import Amount, Card, PinBlock
-from tests.support.exchange import PROFILE, TRACK, Reply, Script, answer, approve, sale, signed_on, silence, unsent
+from tests.support.exchange import (
+    PROFILE,
+    TRACK,
+    Found,
+    Reply,
+    Script,
+    answer,
+    approve,
+    sale,
+    signed_on,
+    silence,
+    unsent,
+)
 
 if TYPE_CHECKING:
     from pos_engine.clock import Instant
@@ -190,14 +202,14 @@ def test_a_sale_with_a_pin_never_repeats_itself() -> None:
 def with_late(script: Script, reply: Reply, number: int = 2) -> Reply:
     """Reply, having found the proven approval of an earlier request in the connection."""
 
-    def replied(request: Message, now: Instant) -> Happening:
+    def late(_request: Message, now: Instant) -> tuple[Answered, ...]:
         found = script.journal.find(number)
-        happened, stray = reply(request, now), approve({38: "A00001"})(found.request, now) if found else None
-        assert isinstance(happened, Answered)
+        assert found is not None
+        stray = approve({38: "A00001"})(found.request, now)
         assert isinstance(stray, Answered)
-        return replace(happened, set_aside=(stray,))
+        return (stray,)
 
-    return replied
+    return Found(late, reply)
 
 
 def test_what_was_refused_and_is_proven_to_be_booked_is_reversed_before_it_is_repeated() -> None:

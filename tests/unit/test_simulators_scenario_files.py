@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pos_engine.errors import ConfigError
-from simulators import faults
+from simulators import scenario_files
 from simulators.scenario_files import read_scenario, ready_made
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b"\xff\xfe")
     os.mkfifo(tmp_path / "pipe.toml")
-    monkeypatch.setattr(faults, "FILE_BYTES_MAX", 10)
+    monkeypatch.setattr(scenario_files, "FILE_BYTES_MAX", 10)
     (tmp_path / "long.toml").write_text("#" * 11, encoding="utf-8")
     for name, reason in (
         ("slov", f"slov: cannot be read: no such file or directory; ready-made are {', '.join(ready_made())}"),

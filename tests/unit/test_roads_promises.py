@@ -1,4 +1,4 @@
-"""Promises of the money path to the host that a review found broken: each test states one, on real sockets."""
+"""What a road to the host promises about money, time and what lies in it: a promise a test, on real sockets."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ the last resort, and used when nothing else is left. Only an answer shows that a
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 from pos_engine import limits
@@ -310,7 +311,8 @@ class Routes:
         """List the roads that would be preferred to the present one, were they well."""
         if self._only is not None:
             return []
-        return self._routes[: self._routes.index(self._current)]
+        # The road of a plan that is over is worse than every usual one.
+        return [*takewhile(lambda route: route is not self._current, self._routes)]
 
 
 def _nothing_sent(failed: Sequence[tuple[Route, NotSent]]) -> NotSent:

@@ -295,3 +295,22 @@ def test_what_cannot_be_framed_is_our_own_mistake_on_any_road(town: Town) -> Non
         routes.send(b"", town.clock() + PLENTY_S)
     assert host.accepted == 0
     assert all(state.trouble is None for state in routes.states())
+
+
+def test_a_named_road_is_tried_first_however_it_is_and_the_usual_ones_come_back(town: Town) -> None:
+    usual, other = town.host(), town.host(echo_once, swallow)
+    routes = town.routes(town.road(usual.address))
+    name = f"tcp://127.0.0.1:{other.address[1]}"
+    routes.use(str(other.address[1]))
+    assert town.ask(routes, b"one") == b"one"
+    routes.use(None)
+    for _ in range(2):
+        deadline = town.clock() + SHORT_S
+        routes.send(b"unheard", deadline, road=name)
+        with pytest.raises(NoAnswer):
+            routes.receive(deadline)
+        assert routes.way() == (name, ())
+    # The road of the contingency plan is the present one, and every usual one is better.
+    assert not routes.look()
+    assert town.ask(routes, b"two") == b"two"
+    assert routes.way() == (f"tcp://127.0.0.1:{usual.address[1]}", ())

@@ -2,9 +2,9 @@
 
 The rule it keeps: an answer can only be one that came after its request and before its deadline. Whatever lies in a
 kept connection before a request goes out is set aside (`leftovers`) and the connection is replaced; after any failure
-it is closed, so that a late answer finds nobody. A serial line has no such end: what lies in it when it is opened is
-set aside, and it is used all the same. All waits end at the caller's deadline. Deciding whether an answer *matches* is
-not done here.
+it is closed, so that a late answer finds nobody. A serial line has no such end: what lies in it is set aside, and it is
+used all the same, without being opened anew, which would hang up a modem. All waits end at the caller's deadline.
+Deciding whether an answer *matches* is not done here.
 """
 
 from __future__ import annotations
@@ -151,8 +151,19 @@ class Link:
         if connection is None:
             self.close()
         elif not self._is_clean(connection):
-            self._drain(connection)
-            self.close()
+            if self._drain(connection) and self._is_still_a_line(connection):
+                self._begin_anew(connection)
+            else:
+                self.close()
+
+    def _is_still_a_line(self, connection: _Connection) -> bool:
+        """Tell whether a line that was drained is still open, and has nothing more to say."""
+        return connection.stream.is_line and connection is self._connection and not connection.stream.stale()
+
+    def _begin_anew(self, connection: _Connection) -> None:
+        """Forget what was under way on a line: it may have begun in the middle of a frame."""
+        self._shelve()
+        connection.framer, connection.wake_at = connection.framer.renewed(), None
 
     def _is_clean(self, connection: _Connection) -> bool:
         """Tell whether a kept connection is whole and has nothing in it, neither here nor in the kernel."""
@@ -196,9 +207,7 @@ class Link:
                 if not stream.is_line or not is_there:
                     reason = f"{stream.peer}: closed, or spoke before it was asked"
                     raise NotSent(reason, trouble=Trouble.CLOSED)
-                # What was under way on a line when it was opened may have begun in the middle of a frame.
-                self._shelve()
-                connection.framer, connection.wake_at = connection.framer.renewed(), None
+                self._begin_anew(connection)
         return connection
 
     def _write(self, connection: _Connection, data: bytes, payload: bytes, deadline: float) -> None:

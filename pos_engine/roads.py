@@ -63,7 +63,7 @@ class Builder:
         framing = address.framing or (SERIAL_DEFAULT if address.is_serial else self.framing)
         link = Link(
             stream or self._stream(address),
-            lambda: new_framer(framing),
+            lambda: new_framer(framing, address.byte_s),
             monotonic=self.monotonic,
             connect_timeout_s=address.connect_s or self.connect_timeout_s,
         )

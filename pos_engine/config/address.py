@@ -3,7 +3,8 @@
     tcp://10.0.0.1:9583                    tls://pos.example:9583?connect_s=5
     https://pos.example/mjc/webtrans/VPB_lb        a POST for each request, over TLS
     serial:///dev/ttyS0?baud=115200        a line of this machine; also `bits`, `parity`, `stop`, `flow`
-    socket://10.0.0.1:4001                 a serial line behind a converter that passes bytes through TCP
+    socket://10.0.0.1:4001?baud=9600       a serial line behind a converter that passes bytes through TCP; it is set
+                                           there, and said here for the time that a frame takes on it
     rfc2217://10.0.0.1:4001?baud=9600      the same, with the line's settings sent along
 
 Every road may say `framing`, `connect_s`, `answer_s` (seconds until silence is silence, at most the configured ones),
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 Scheme = Literal["tcp", "tls", "https", "serial", "socket", "rfc2217"]
 Parity = Literal["N", "E", "O"]
-Flow = Literal["none", "hardware", "software"]
+Flow = Literal["none", "hardware"]
 
 PORT_MAX: Final = 65_535
 HTTPS_PORT: Final = 443
@@ -58,13 +59,21 @@ WRITTEN: Final = (
 
 @dataclass(frozen=True, slots=True)
 class SerialLine:
-    """How a serial line is set: bits per second, data bits, parity, stop bits, and what holds a fast sender back."""
+    """How a serial line is set: bits per second, data bits, parity, stop bits, and what holds a fast sender back.
+
+    A message is binary: seven bits cannot carry it, and a flow control by characters would eat those that stand in it.
+    """
 
     baud: int = 9600
     bits: int = 8
     parity: Parity = "N"
     stop: int = 1
     flow: Flow = "none"
+
+    @property
+    def byte_s(self) -> float:
+        """Seconds that a byte takes, with its start bit, parity and stop bits."""
+        return (1 + self.bits + (self.parity != "N") + self.stop) / self.baud
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +102,11 @@ class Address:
     def is_serial(self) -> bool:
         """Whether it ends in a serial line, whose framing has to find a message's end by itself."""
         return self.scheme in {"serial", "socket", "rfc2217"}
+
+    @property
+    def byte_s(self) -> float:
+        """Seconds that a byte takes on the serial line at the road's end; 0 where there is none."""
+        return self.line.byte_s if self.is_serial else 0.0
 
     @property
     def place(self) -> str:
@@ -150,13 +164,19 @@ def _check_host(host: str, port: int, *, is_name: bool) -> None:
         raise UsageError(reason)
 
 
+_ALL: Final = frozenset(_FORMS)
+_LINES: Final = frozenset({"serial", "rfc2217", "socket"})
+_SET_HERE: Final = _LINES - {"socket"}
+"""Lines whose settings are made by us; a converter's are its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Option:
     """What may follow the question mark: what it is allowed to be, in words, and how it is read (`None`: not so)."""
 
     allowed: str
     read: Callable[[str], object]
-    of_line: bool = False
+    schemes: frozenset[str] = _ALL
 
 
 def _seconds(bounds: tuple[float, float]) -> _Option:
@@ -173,8 +193,8 @@ def _one_of(**values: object) -> _Option:
     return _Option(" or ".join(values), values.get)
 
 
-def _line_setting(values: Mapping[str, object]) -> _Option:
-    return _Option(" or ".join(values), values.get, of_line=True)
+def _line_setting(values: Mapping[str, object], *, schemes: frozenset[str] = _LINES, why: str = "") -> _Option:
+    return _Option(" or ".join(values) + why, values.get, schemes)
 
 
 _OPTIONS: Final[Mapping[str, _Option]] = {
@@ -184,10 +204,14 @@ _OPTIONS: Final[Mapping[str, _Option]] = {
     "echo_s": _seconds(ECHO_SECONDS),
     "keep": _one_of(yes=True, no=False),
     "baud": _line_setting({str(rate): rate for rate in BAUD_RATES}),
-    "bits": _line_setting({"7": 7, "8": 8}),
+    "bits": _line_setting({"8": 8}, why=" (messages are binary, seven bits cannot carry them)"),
     "parity": _line_setting({"N": "N", "E": "E", "O": "O"}),
     "stop": _line_setting({"1": 1, "2": 2}),
-    "flow": _line_setting({"none": "none", "hardware": "hardware", "software": "software"}),
+    "flow": _line_setting(
+        {"none": "none", "hardware": "hardware"},
+        schemes=_SET_HERE,
+        why=" (messages are binary, a flow control by characters would eat some of theirs)",
+    ),
 }
 """Every setting of one road. They belong to the address, because two roads to the same host differ in them."""
 
@@ -199,16 +223,15 @@ def _with_options(address: Address, query: str) -> Address:
     for part in query.split("&") if query else ():
         name, _, text = part.partition("=")
         option = _OPTIONS.get(name)
-        has_line = address.scheme in {"serial", "rfc2217"}
-        if option is None or (option.of_line and not has_line):
-            known = (each for each, row in _OPTIONS.items() if has_line or not row.of_line)
+        if option is None or address.scheme not in option.schemes:
+            known = (each for each, row in _OPTIONS.items() if address.scheme in row.schemes)
             reason = f"settings of a {address.scheme} address are {', '.join(known)}"
             raise UsageError(reason)
         value = option.read(text)
         if value is None or name in found or name in line:
             reason = f"{name} of an address is {option.allowed}, and said once"
             raise UsageError(reason)
-        (line if option.of_line else found)[name] = value
+        (line if option.schemes <= _LINES else found)[name] = value
     return _settled(address, found, line)
 
 

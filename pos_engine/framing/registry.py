@@ -7,12 +7,12 @@ stx, stx+binary              acknowledged frames, for a serial line; the length 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pos_engine.errors import UsageError
 from pos_engine.framing import length
 from pos_engine.framing.length import LengthFramer
+from pos_engine.framing.line import LineTimers
 from pos_engine.framing.stx import StxFramer
 from pos_engine.values import Text
 
@@ -20,15 +20,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pos_engine.framing.base import Framer
+    from pos_engine.framing.length import LengthFraming
 
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """One framing: its name, what it is in words, and a factory of framers, one for each connection."""
+    """One framing: its name, what it is in words, and a factory of framers, one for each connection.
+
+    The factory is given the seconds that a byte takes, 0 where nobody knows them.
+    """
 
     name: str
     title: Text
-    new: Callable[[], Framer]
+    new: Callable[[float], Framer]
+
+
+def _counted(encoding: LengthFraming) -> Callable[[float], Framer]:
+    """Framers of a length alone, which wait for nothing."""
+    return lambda _: LengthFramer(encoding)
+
+
+def _acknowledged(encoding: LengthFraming) -> Callable[[float], Framer]:
+    """Framers of a line, which the other side may know from before."""
+    return lambda byte_s: StxFramer(encoding, timers=LineTimers(byte_s=byte_s), opens=True)
 
 
 _LINES: Final = (
@@ -38,7 +52,7 @@ _LINES: Final = (
             "serial line: STX, length of 4 packed digits, ETX, LRC; acknowledged",
             "串口: STX+2字节BCD长度+ETX+LRC, 带应答",
         ),
-        partial(StxFramer, length.FRAMINGS["bcd2"]),
+        _acknowledged(length.FRAMINGS["bcd2"]),
     ),
     Framing(
         "stx+binary",
@@ -46,12 +60,12 @@ _LINES: Final = (
             "serial line: STX, binary length of 2 bytes, ETX, LRC; acknowledged",
             "串口: STX+2字节二进制长度+ETX+LRC, 带应答",
         ),
-        partial(StxFramer, length.FRAMINGS["be2"]),
+        _acknowledged(length.FRAMINGS["be2"]),
     ),
 )
 
 FRAMINGS: Final[Mapping[str, Framing]] = {
-    **{name: Framing(name, each.title, partial(LengthFramer, each)) for name, each in length.FRAMINGS.items()},
+    **{name: Framing(name, each.title, _counted(each)) for name, each in length.FRAMINGS.items()},
     **{each.name: each for each in _LINES},
 }
 """By name: all of `framing.length`, then those of serial lines."""
@@ -74,6 +88,9 @@ def parse(text: str) -> Framing:
     return framing
 
 
-def new_framer(name: str) -> Framer:
-    """Return a new framer of that framing, for one connection; `UsageError` for a name that is none."""
-    return parse(name).new()
+def new_framer(name: str, byte_s: float = 0.0) -> Framer:
+    """Return a new framer of that framing, for one connection; `UsageError` for a name that is none.
+
+    `byte_s`: seconds that a byte takes on a line, which its timers have to allow for; 0 where nobody knows.
+    """
+    return parse(name).new(byte_s)

@@ -12,104 +12,54 @@ STX was lost is full of bytes that look like words, and one taken for an ACK wou
 *A frame is delivered once.* Whose ACK was lost repeats his frame, byte for byte. What equals the last frame delivered
 is therefore acknowledged again and not delivered, but only while that can be the reason: as long as nothing of ours has
 been acknowledged since (whoever heard our answer knows that we heard him), at most as often as a frame is repeated, and
-while ours waits or within the time in which it is: the window begins anew with each frame on the line, either way. Past
-that, the same bytes are a request made again on purpose, as a reversal is after the answer timeout, and are delivered.
+if it began while ours waits or within the time in which one is repeated: the window begins anew with whatever passes on
+the line. Past that, the same bytes are a request made again on purpose, and are delivered.
 
-*An answer is an acknowledgement.* A new frame that comes in place of the ACK proves that ours arrived. So while ours is
-on its way, nothing else has to be said to what is repeated, and nothing is.
+*EOT ends all repetitions.* Whoever gives up says it, and whoever opens a line in front of his first frame, not of its
+repetitions: what follows is new, whatever it looks like. It takes nothing from the frame behind it. Alone, while ours
+waits, it may be an ACK with one bit changed: the first is a refusal, the second ends ours.
+
+*An answer is an acknowledgement.* A new frame that comes in place of the ACK says that ours arrived. So while ours is
+on its way, nothing else has to be said to what is repeated, and nothing is. It proves nothing where two frames crossed:
+what was acknowledged so is kept for the time of an ACK, in which a NAK has it repeated.
 
 No word has a number. An ACK that comes later than the ACK timer may be taken for that of the next frame, so the timer
-has to be longer than the line's delay, the frames' own time not counted.
+has to be longer than the line's delay, the frames' own time not counted. What came before a frame of ours says nothing
+about it. A question is answered with ACK only while there is a frame that the peer may be asking for.
 
 *A line may echo.* A frame equal to the one we wait for is our own. From then on the words we write are expected back.
 """
 
 from __future__ import annotations
 
-import enum
 from collections import deque
-from dataclasses import dataclass, field
-from functools import reduce
-from operator import xor
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar
 
 from pos_engine import limits
-from pos_engine.errors import FrameError, LocalProtocolError, Trouble, UsageError
+from pos_engine.errors import FrameError, LocalProtocolError, Trouble
 from pos_engine.framing.base import Received
 from pos_engine.framing.length import FRAMINGS
+from pos_engine.framing.line import (
+    ACK,
+    ENQ,
+    EOT,
+    ETX,
+    HEAD_BYTES,
+    KINDS,
+    NAK,
+    TAIL_BYTES,
+    WORDS_MAX,
+    Coming,
+    Envelope,
+    Kind,
+    LineTimers,
+    lrc,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pos_engine.framing.length import LengthFraming
-
-STX: Final = 0x02
-ETX: Final = 0x03
-EOT: Final = 0x04
-ENQ: Final = 0x05
-ACK: Final = 0x06
-NAK: Final = 0x15
-
-HEAD_BYTES: Final = 3
-"""STX and the length."""
-TAIL_BYTES: Final = 2
-"""ETX and LRC."""
-WORDS_MAX: Final = 4
-"""Words in one breath: an end says one or two. More of them are noise."""
-
-
-@dataclass(frozen=True, slots=True)
-class LineTimers:
-    """Seconds until a frame is repeated, and seconds of silence that end whatever was coming in."""
-
-    ack_s: float = field(default_factory=lambda: limits.LINE_ACK_S)
-    inter_byte_s: float = field(default_factory=lambda: limits.LINE_INTER_BYTE_S)
-
-    def __post_init__(self) -> None:
-        """Refuse timers that are none."""
-        if self.ack_s <= 0 or self.inter_byte_s <= 0:
-            reason = "a line's timers are positive"
-            raise UsageError(reason)
-
-    @property
-    def repeat_s(self) -> float:
-        """How long after the last frame on the line a repetition may still begin.
-
-        All repetitions but the last may have been lost on the way, each an ACK timer after the one before; one timer
-        more is for the time the frames themselves took.
-        """
-        return (limits.LINE_RETRIES_MAX + 1) * self.ack_s
-
-
-class _Line(enum.Enum):
-    """What is coming in."""
-
-    QUIET = "nothing"
-    WORDS = "words that count if nothing but silence or a good frame follows"
-    NOISE = "bytes that belong to nothing"
-    FRAME = "a frame, complete so far"
-    SPOILT = "the rest of a frame that cannot be; refused when it has passed"
-
-
-class _Byte(enum.Enum):
-    """A byte between frames."""
-
-    STX = "begins a frame"
-    WORD = "ACK, NAK, ENQ or EOT"
-    FILL = "00 or FF: what a break or a driver that is switched looks like"
-    OTHER = "anything else"
-
-
-_BYTES: Final[Mapping[int, _Byte]] = {
-    STX: _Byte.STX,
-    **dict.fromkeys((ACK, NAK, ENQ, EOT), _Byte.WORD),
-    **dict.fromkeys((0x00, 0xFF), _Byte.FILL),
-}
-
-
-def lrc(data: bytes | bytearray) -> int:
-    """Return the exclusive or of all bytes: of everything behind STX up to the LRC itself it is the LRC."""
-    return reduce(xor, data, 0)
 
 
 class StxFramer:
@@ -118,18 +68,22 @@ class StxFramer:
     __slots__ = (
         "_ack_at",
         "_attempts",
+        "_began",
         "_buffer",
         "_echo_until",
         "_echoes",
-        "_encoding",
+        "_envelope",
         "_fault",
         "_frames",
+        "_is_doubted",
+        "_kept",
+        "_kept_until",
         "_last",
         "_last_word",
-        "_limit",
         "_line",
         "_naks",
         "_now",
+        "_opens",
         "_ours",
         "_quiet_at",
         "_repeat_until",
@@ -147,19 +101,20 @@ class StxFramer:
         *,
         timers: LineTimers | None = None,
         limit: int = limits.FRAME_BYTES_MAX,
+        opens: bool = False,
     ) -> None:
-        """Start with a quiet line. `encoding` is one of two bytes that counts the data alone."""
-        if encoding.size + 1 != HEAD_BYTES or encoding.surplus or not 0 < limit <= encoding.most:
-            reason = "a line's length has two bytes and counts the data alone; the limit is positive and can be said so"
-            raise UsageError(reason)
-        self._encoding = encoding
+        """Start with a quiet line. `encoding` is one of two bytes that counts the data alone.
+
+        `opens`: whether the other side may know this line from before, and has to be told that it begins anew.
+        """
+        self._envelope = Envelope(encoding, limit)
         self._timers = timers or LineTimers()
-        self._limit = limit
         self._now = 0.0
         # What comes in.
-        self._line = _Line.QUIET
+        self._line = Coming.QUIET
         self._buffer = bytearray()
         self._words = bytearray()
+        self._began = 0.0
         self._quiet_at = 0.0
         self._naks = 0
         # The last frame delivered; where it can no more be repeated, none.
@@ -171,8 +126,13 @@ class StxFramer:
         self._sent = b""
         self._attempts = 0
         self._ack_at: float | None = None
+        self._is_doubted = False
+        self._opens = opens
         self._waiting: deque[bytes] = deque()
-        self._last_word = ACK
+        self._last_word = NAK
+        # What only an answer has acknowledged, and until when it may be refused all the same.
+        self._kept: bytes | None = None
+        self._kept_until = 0.0
         # Words of ours that will come back; `None` on a line that is not known to echo.
         self._echoes: bytearray | None = None
         self._echo_until = 0.0
@@ -188,7 +148,7 @@ class StxFramer:
 
     def renewed(self) -> StxFramer:
         """Return one that has nothing to say, and knows what was delivered and whether the line echoes."""
-        heir = StxFramer(self._encoding, timers=self._timers, limit=self._limit)
+        heir = StxFramer(self._envelope.encoding, timers=self._timers, limit=self._envelope.limit, opens=True)
         heir._last, heir._repeats, heir._repeat_until = self._last, self._repeats, self._repeat_until
         heir._sent = self._sent
         heir._echoes = None if self._echoes is None else bytearray()
@@ -199,15 +159,14 @@ class StxFramer:
 
         `LocalProtocolError` for an empty or over-long payload, too many that wait, and a line that has failed.
         """
-        reason = self._refusal(len(payload))
+        reason = self._envelope.refusal(len(payload))
         if self._fault is not None:
             reason = f"the line has failed: {self._fault.reason}"
         elif len(self._waiting) >= limits.LINE_WAITING_MAX:
             reason = "too many frames wait for the line"
         if reason is not None:
             raise LocalProtocolError(reason)
-        counted = self._encoding.write(len(payload)) + payload + bytes([ETX])
-        self._waiting.append(bytes([STX]) + counted + bytes([lrc(counted)]))
+        self._waiting.append(self._envelope.wrap(payload))
         self._take_turn()
         return self._written()
 
@@ -233,12 +192,12 @@ class StxFramer:
         now = self._now
         if self._ours is not None and self._ack_at is None:
             # The first call after writing: from here the peer has its time.
-            self._ack_at = now + self._timers.ack_s
-            self._repeat_until = now + self._timers.repeat_s
+            self._ack_at = now + self._timers.answer_s(len(self._ours))
+            self._slide()
         if self._echoes and now >= self._echo_until:
             # Words that did not come back: it is no line that echoes, or not any more.
             self._echoes = None
-        if self._line is not _Line.QUIET and now >= self._quiet_at:
+        if self._line is not Coming.QUIET and now >= self._quiet_at:
             self._SILENCE[self._line](self)
 
     def _look_at_the_timer(self) -> None:
@@ -248,13 +207,13 @@ class StxFramer:
 
     def _timer_runs(self) -> bool:
         """While a frame comes in, or words that may be the ACK, the peer has not been silent."""
-        return self._ours is not None and self._line not in {_Line.FRAME, _Line.WORDS}
+        return self._ours is not None and self._line not in {Coming.FRAME, Coming.WORDS}
 
     def _wake_at(self) -> float | None:
         soon = self._now + limits.WAIT_MIN_S
         if self._fault is not None or (self._ours is not None and self._ack_at is None):
             return soon
-        moments = [self._quiet_at] if self._line is not _Line.QUIET else []
+        moments = [self._quiet_at] if self._line is not Coming.QUIET else []
         if self._timer_runs() and self._ack_at is not None:
             moments.append(self._ack_at)
         return max(soon, min(moments)) if moments else None
@@ -262,37 +221,40 @@ class StxFramer:
     # What comes in, byte by byte.
 
     def _take(self, byte: int) -> None:
-        if self._line is _Line.FRAME:
+        if self._line is Coming.FRAME:
             self._collect(byte)
             return
-        kind = _BYTES.get(byte, _Byte.OTHER)
-        if kind is _Byte.WORD and self._is_echo_of_a_word(byte):
+        kind = KINDS.get(byte, Kind.OTHER)
+        if kind is Kind.WORD and self._is_echo_of_a_word(byte):
             return
         self._BETWEEN[self._line, kind](self, byte)
 
     def _is_echo_of_a_word(self, byte: int) -> bool:
-        if self._echoes and self._echoes[0] == byte and self._line in {_Line.QUIET, _Line.WORDS}:
+        if self._echoes and self._echoes[0] == byte and self._line in {Coming.QUIET, Coming.WORDS}:
             del self._echoes[0]
             return True
         return False
 
-    def _enter(self, line: _Line) -> None:
+    def _enter(self, line: Coming) -> None:
+        if self._line is Coming.QUIET:
+            self._began = self._now
         self._line = line
-        self._quiet_at = self._now + self._timers.inter_byte_s
+        self._quiet_at = self._now + self._timers.silence_s
 
     def _begin(self, byte: int) -> None:
         self._buffer.append(byte)
-        self._enter(_Line.FRAME)
+        self._began = self._now
+        self._enter(Coming.FRAME)
 
     def _keep(self, byte: int) -> None:
         self._words.append(byte)
-        self._enter(_Line.WORDS)
+        self._enter(Coming.WORDS)
         if len(self._words) > WORDS_MAX:
             self._drop(byte)
 
     def _drop(self, byte: int) -> None:  # noqa: ARG002 - every action of the table is given the byte
         self._words.clear()
-        self._enter(_Line.NOISE)
+        self._enter(Coming.NOISE)
 
     def _pass_over(self, byte: int) -> None: ...
 
@@ -303,15 +265,11 @@ class StxFramer:
         """Add a byte to the frame; its length, its ETX and its LRC are each looked at as soon as they are there."""
         buffer = self._buffer
         buffer.append(byte)
-        self._enter(_Line.FRAME)
+        self._enter(Coming.FRAME)
         if len(buffer) < HEAD_BYTES:
             return
-        length = self._encoding.read(buffer[1:HEAD_BYTES])
-        if length is None or self._refusal(length) is not None:
-            self._spoil()
-            return
-        whole = HEAD_BYTES + length + TAIL_BYTES
-        if len(buffer) == whole - 1 and byte != ETX:
+        whole = self._envelope.size(buffer)
+        if whole is None or (len(buffer) == whole - 1 and byte != ETX):
             self._spoil()
         elif len(buffer) == whole:
             frame = bytes(buffer)
@@ -319,30 +277,25 @@ class StxFramer:
             if lrc(frame[1:]):
                 self._refuse()
             else:
-                self._take_frame(frame, frame[HEAD_BYTES : HEAD_BYTES + length])
-
-    def _refusal(self, length: int) -> str | None:
-        if not length:
-            return "an empty frame"
-        return f"a frame of {length} bytes, {self._limit} are allowed" if length > self._limit else None
+                self._take_frame(frame, frame[HEAD_BYTES:-TAIL_BYTES])
 
     def _spoil(self) -> None:
         self._forget_frame()
-        self._words.clear()
-        self._enter(_Line.SPOILT)
+        self._end_words()
+        self._enter(Coming.SPOILT)
 
     def _forget_frame(self) -> None:
         self._buffer.clear()
-        self._line = _Line.QUIET
+        self._line = Coming.QUIET
 
     def _refuse(self) -> None:
         """Ask for a frame again; words in front of one that was spoilt may be noise as well."""
         self._forget_frame()
-        self._words.clear()
-        self._repeat_until = self._now + self._timers.repeat_s
-        if self._ours is not None:
+        self._end_words()
+        self._pass_by()
+        if self._ack_at is not None:
             # It may have been the answer: the peer gets its time again.
-            self._ack_at = self._now + self._timers.ack_s
+            self._ack_at = max(self._ack_at, self._now + self._timers.ack_s)
         if self._naks >= limits.LINE_RETRIES_MAX:
             self._give_up(f"{self._naks + 1} bad frames in a row", Trouble.BAD_FRAME)
         else:
@@ -362,7 +315,7 @@ class StxFramer:
             return
         if ACK in self._words:
             self._let_go()
-        self._words.clear()
+        self._end_words()
         self._naks = 0
         if self._is_repeated(frame):
             self._repeats += 1
@@ -371,28 +324,47 @@ class StxFramer:
         else:
             self._frames.append(payload)
             self._say(ACK)
-            self._let_go()
+            self._put_by()
             self._last, self._repeats = frame, 0
-        self._repeat_until = self._now + self._timers.repeat_s
+        self._slide()
         # Only behind the ACK, which the peer could otherwise take for one of what it says to this next frame.
         self._take_turn()
 
     def _is_repeated(self, frame: bytes) -> bool:
-        may_be = self._ours is not None or self._now < self._repeat_until
-        return may_be and frame == self._last and self._repeats < limits.LINE_RETRIES_MAX
+        return self._may_be_repeated() and frame == self._last and self._repeats < limits.LINE_RETRIES_MAX
+
+    def _may_be_repeated(self) -> bool:
+        """Whether what has come in began in time for a repetition."""
+        return self._ours is not None or self._began < self._repeat_until
+
+    def _slide(self) -> None:
+        self._repeat_until = self._now + self._timers.repeat_s(len(self._last or b""))
+
+    def _pass_by(self) -> None:
+        """Something has passed that may have been a frame: the window slides, unless it was over by then."""
+        if not self._may_be_repeated():
+            self._last, self._naks = None, 0
+        self._slide()
 
     def _heed(self) -> None:
         """After the silence that confirms them, do what the words ask for: the one that says most counts."""
-        words, self._line = bytes(self._words), _Line.QUIET
-        self._words.clear()
+        words, self._line = bytes(self._words), Coming.QUIET
+        self._end_words()
         for word, action in self._ANSWERS if self._ours is not None else self._IDLE:
             if word in words:
                 action(self)
                 return
 
+    def _end_words(self) -> None:
+        """Be done with them. Behind an EOT nothing is repeated; it holds also where the frame behind it is spoilt."""
+        if EOT in self._words:
+            self._last = None
+        self._words.clear()
+
     def _rest(self) -> None:
         """Noise has ended. It may have been a frame: whoever asks for our word must not hear that it was good."""
-        self._line = _Line.QUIET
+        self._line = Coming.QUIET
+        self._pass_by()
         self._last_word = NAK
 
     # What goes out.
@@ -409,16 +381,37 @@ class StxFramer:
         if self._ours is not None:
             self._ours = self._last = None
 
+    def _put_by(self) -> None:
+        """Take a frame of the peer for the ACK of ours, until a NAK shows that the two have crossed."""
+        if self._ours is not None:
+            self._kept, self._ours = self._ours, None
+            self._kept_until = self._now + self._timers.answer_s(len(self._kept))
+
+    def _confirmed(self) -> None:
+        self._kept = None
+
+    def _refused_after_all(self) -> None:
+        if self._kept is not None and self._now < self._kept_until:
+            self._ours = self._kept
+            self._again("accepted")
+
     def _take_turn(self) -> None:
         if self._ours is None and self._waiting:
             self._ours = self._waiting.popleft()
             self._attempts = 0
+            self._is_doubted = False
+            # What was said before says nothing about this one.
+            self._end_words()
+            self._line = Coming.QUIET if self._line is Coming.WORDS else self._line
             self._write_ours()
 
     def _write_ours(self) -> None:
         self._attempts += 1
-        self._ack_at = None
+        self._ack_at = self._kept = None
         self._sent = self._ours or b""
+        if self._opens:
+            self._writes.append(EOT)
+            self._opens = False
         self._writes += self._sent
 
     def _again(self, what: str) -> None:
@@ -433,7 +426,9 @@ class StxFramer:
             self._write_ours()
 
     def _say_again(self) -> None:
-        self._say(self._last_word)
+        """Say our last word, but never that a frame was good which nobody knows of any more."""
+        is_good = self._last is not None and self._last_word == ACK and self._now < self._repeat_until
+        self._say(ACK if is_good else NAK)
 
     def _say(self, word: int) -> None:
         self._last_word = word
@@ -443,7 +438,11 @@ class StxFramer:
             self._echo_until = self._now + self._timers.ack_s
 
     def _given_up(self) -> None:
-        self._fail("the other side gave up", Trouble.NOT_ACKNOWLEDGED)
+        if self._is_doubted:
+            self._fail("the other side gave up", Trouble.NOT_ACKNOWLEDGED)
+        else:
+            self._is_doubted = True
+            self._refused()
 
     def _give_up(self, reason: str, trouble: Trouble) -> None:
         self._writes.append(EOT)
@@ -460,31 +459,28 @@ class StxFramer:
         self._writes.clear()
         return data
 
-    _BETWEEN: ClassVar[Mapping[tuple[_Line, _Byte], Callable[[StxFramer, int], None]]] = {
-        (_Line.QUIET, _Byte.STX): _begin,
-        (_Line.QUIET, _Byte.WORD): _keep,
-        (_Line.QUIET, _Byte.FILL): _pass_over,
-        (_Line.QUIET, _Byte.OTHER): _drop,
-        (_Line.WORDS, _Byte.STX): _begin,
-        (_Line.WORDS, _Byte.WORD): _keep,
-        (_Line.WORDS, _Byte.FILL): _pass_over,
-        (_Line.WORDS, _Byte.OTHER): _drop,
-        (_Line.NOISE, _Byte.STX): _begin,
-        (_Line.NOISE, _Byte.WORD): _drop,
-        (_Line.NOISE, _Byte.FILL): _drop,
-        (_Line.NOISE, _Byte.OTHER): _drop,
-        (_Line.SPOILT, _Byte.STX): _prolong,
-        (_Line.SPOILT, _Byte.WORD): _prolong,
-        (_Line.SPOILT, _Byte.FILL): _prolong,
-        (_Line.SPOILT, _Byte.OTHER): _prolong,
+    _BETWEEN: ClassVar[Mapping[tuple[Coming, Kind], Callable[[StxFramer, int], None]]] = {
+        (Coming.QUIET, Kind.STX): _begin,
+        (Coming.QUIET, Kind.WORD): _keep,
+        (Coming.QUIET, Kind.FILL): _pass_over,
+        (Coming.QUIET, Kind.OTHER): _drop,
+        (Coming.WORDS, Kind.STX): _begin,
+        (Coming.WORDS, Kind.WORD): _keep,
+        (Coming.WORDS, Kind.FILL): _pass_over,
+        (Coming.WORDS, Kind.OTHER): _drop,
+        (Coming.NOISE, Kind.STX): _begin,
+        (Coming.NOISE, Kind.WORD): _drop,
+        (Coming.NOISE, Kind.FILL): _drop,
+        (Coming.NOISE, Kind.OTHER): _drop,
+        **dict.fromkeys(((Coming.SPOILT, kind) for kind in Kind), _prolong),
     }
     """What a byte does that is not inside a frame."""
 
-    _SILENCE: ClassVar[Mapping[_Line, Callable[[StxFramer], None]]] = {
-        _Line.WORDS: _heed,
-        _Line.NOISE: _rest,
-        _Line.FRAME: _refuse,
-        _Line.SPOILT: _refuse,
+    _SILENCE: ClassVar[Mapping[Coming, Callable[[StxFramer], None]]] = {
+        Coming.WORDS: _heed,
+        Coming.NOISE: _rest,
+        Coming.FRAME: _refuse,
+        Coming.SPOILT: _refuse,
     }
     """What the end of each thing does that was coming in."""
 
@@ -496,5 +492,9 @@ class StxFramer:
     )
     """What a word does while a frame of ours waits for one. An ACK says most: one of its attempts has arrived."""
 
-    _IDLE: ClassVar[tuple[tuple[int, Callable[[StxFramer], None]], ...]] = ((ENQ, _say_again),)
-    """What a word does when none does; the others are late, or not for us."""
+    _IDLE: ClassVar[tuple[tuple[int, Callable[[StxFramer], None]], ...]] = (
+        (ENQ, _say_again),
+        (ACK, _confirmed),
+        (NAK, _refused_after_all),
+    )
+    """What a word does when none does; an EOT has done what it does by then."""

@@ -59,7 +59,7 @@ SUSPEND: Final = 108
 RESUME: Final = 109
 
 PARITIES: Final = {"N": 1, "O": 2, "E": 3}
-CONTROLS: Final = {"none": 1, "software": 2, "hardware": 3}
+CONTROLS: Final = {"none": 1, "hardware": 3}
 
 
 class _Mode(enum.Enum):

@@ -187,7 +187,6 @@ def _open(device: str, line: SerialLine) -> serial.Serial | Fault:
             parity=line.parity,
             stopbits=line.stop,
             rtscts=line.flow == "hardware",
-            xonxoff=line.flow == "software",
             timeout=0,
             write_timeout=0,
             exclusive=True,

@@ -44,7 +44,8 @@ async def open_door(house: House, listen: Listen) -> Door:
         from simulators.server import tty  # noqa: PLC0415 - pyserial is needed where there is a line
 
         quiet_s = tty.QUIET_S if listen.framing in LENGTH_FRAMINGS else 0.0
-        return tty.Tty(house, listen.address, partial(new_framer, listen.framing), quiet_s=quiet_s)
+        framer = new_framer(listen.framing, listen.address.byte_s)
+        return tty.Tty(house, listen.address, framer, quiet_s=quiet_s)
     context = protection_of(listen) if listen.address.is_protected else None
     door = _NetworkDoor(listen.address)
     talker = _talkers(house, door, listen)

@@ -47,9 +47,7 @@ SLACK_S: Final = 1.0
 class Tty:
     """A device that is listened to until `shut`, whether it is there or not."""
 
-    def __init__(
-        self, house: House, address: Address, framer: Callable[[], Framer], *, quiet_s: float = QUIET_S
-    ) -> None:
+    def __init__(self, house: House, address: Address, framer: Framer, *, quiet_s: float = QUIET_S) -> None:
         """Open the device; `ConfigError` when it is not there from the start.
 
         `quiet_s` is how long the line has to be quiet after bytes that no frame can be found in; nothing where the
@@ -58,7 +56,7 @@ class Tty:
         self.address = address
         self.quiet_s = quiet_s
         self._house = house
-        self._new_framer = framer
+        self._framer = framer
         self._next_look: asyncio.TimerHandle | None = None
         self.is_shut = False
         why = self._look()
@@ -73,6 +71,11 @@ class Tty:
             self._next_look.cancel()
         self._next_look = None
 
+    def renewed_framer(self) -> Framer:
+        """Return the next one: the line goes on, and what was taken before is known when it is repeated."""
+        self._framer = self._framer.renewed()
+        return self._framer
+
     async def empty(self) -> None:
         """Return: nobody stands in the door of a line."""
 
@@ -81,7 +84,7 @@ class Tty:
         opened = _open(self.address)
         if isinstance(opened, str):
             return opened
-        _Plugged(self._house, self, opened, self._new_framer, self._lost)
+        _Plugged(self._house, self, opened, self._lost)
         self._next_look = None
         return None
 
@@ -102,14 +105,12 @@ class _Plugged:
         house: House,
         door: Tty,
         port: serial.Serial,
-        framer: Callable[[], Framer],
         on_lost: Callable[[], None],
     ) -> None:
         self._on_lost = on_lost
         self._house = house
         self._door = door
         self._port = port
-        self._framer = framer()
         self._unsent = bytearray()
         self._deaf: asyncio.TimerHandle | None = None
         asyncio.get_running_loop().add_reader(port.fileno(), self._read)
@@ -134,6 +135,9 @@ class _Plugged:
             return
         self._guest.stop()
         self._house.leave(self._guest)
+        # What a line that is held up has not taken must not leave minutes later, into another exchange.
+        self._unsent.clear()
+        asyncio.get_running_loop().remove_writer(self._port.fileno())
         if self._door.quiet_s:
             self._stay_deaf()
         self._begin()
@@ -162,9 +166,7 @@ class _Plugged:
     def _begin(self) -> None:
         """Let a new guest speak."""
         patience_s = limits.FRAME_BYTES_MAX * BITS_PER_BYTE / self._door.address.line.baud + SLACK_S
-        # The line goes on: what was taken before is known when it is repeated.
-        self._framer = self._framer.renewed()
-        self._guest = Dialogue(self._house, self._door, self._framer, self, patience_s=patience_s)
+        self._guest = Dialogue(self._house, self._door, self._door.renewed_framer(), self, patience_s=patience_s)
         # Where there is no room, this is already the end.
         self._house.enter(self._guest)
 
@@ -218,7 +220,6 @@ def _open(address: Address) -> serial.Serial | str:
             parity=line.parity,
             stopbits=line.stop,
             rtscts=line.flow == "hardware",
-            xonxoff=line.flow == "software",
             timeout=0,
             write_timeout=0,
             exclusive=True,

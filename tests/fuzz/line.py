@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from pos_engine import limits
 from pos_engine.errors import FrameError, LocalProtocolError
-from pos_engine.framing.stx import LineTimers, StxFramer
+from pos_engine.framing.line import LineTimers
+from pos_engine.framing.stx import StxFramer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,8 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from pos_engine.errors import FrameError
-from pos_engine.framing.stx import ACK, EOT, NAK, STX, LineTimers, StxFramer
+from pos_engine.framing.line import ACK, EOT, NAK, STX, LineTimers
+from pos_engine.framing.stx import StxFramer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,9 +91,10 @@ class Line:
         echoes: bool = False,
         delay_s: float = 0.0,
         timers: LineTimers = TIMERS,
+        opens: bool = False,
     ) -> None:
         self.now = 0.0
-        self.ends = {name: End(name, StxFramer(timers=timers)) for name in ("terminal", "host")}
+        self.ends = {name: End(name, StxFramer(timers=timers, opens=opens)) for name in ("terminal", "host")}
         self.terminal, self.host = self.ends["terminal"], self.ends["host"]
         self._faults = faults
         self._passes = passes
@@ -101,6 +103,10 @@ class Line:
         self._queue: list[tuple[float, int, str, bytes, bool]] = []
         self._order = count()
         self.events = 0
+
+    def strike(self, fault: Fault) -> None:
+        """Let another fault happen."""
+        self._faults = (*self._faults, fault)
 
     def answer(self, request: bytes, *answers: bytes) -> None:
         self.host.answers[request] = answers
@@ -165,8 +171,9 @@ class Line:
     def _put(self, end: End, data: bytes) -> None:
         if not data:
             return
-        if data[0] == STX:
-            end.frames[data] += 1
+        if STX in data[:2]:
+            # Behind an EOT, where it is the first of a line that was opened.
+            end.frames[data.removeprefix(bytes([EOT]))] += 1
         else:
             end.words.update(byte for byte in data[:1] if byte in {ACK, NAK, EOT})
         changed = data

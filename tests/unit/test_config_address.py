@@ -24,15 +24,19 @@ from pos_engine.framing.registry import FRAMINGS
         ),
         ("serial:///dev/ttyS0", Address(scheme="serial", path="/dev/ttyS0")),
         (
-            "serial:///dev/serial/by-id/usb-1:2?baud=115200&bits=7&parity=E&stop=2&flow=hardware&framing=stx+binary",
+            "serial:///dev/serial/by-id/usb-1:2?baud=115200&bits=8&parity=E&stop=2&flow=hardware&framing=stx+binary",
             Address(
                 scheme="serial",
                 path="/dev/serial/by-id/usb-1:2",
-                line=SerialLine(115200, 7, "E", 2, "hardware"),
+                line=SerialLine(115200, 8, "E", 2, "hardware"),
                 framing="stx+binary",
             ),
         ),
         ("socket://10.0.0.1:4001", Address(scheme="socket", host="10.0.0.1", port=4001)),
+        (
+            "socket://10.0.0.1:4001?baud=2400&parity=O&stop=2",
+            Address(scheme="socket", host="10.0.0.1", port=4001, line=SerialLine(2400, 8, "O", 2)),
+        ),
         (
             "rfc2217://10.0.0.1:4001?baud=1200",
             Address(scheme="rfc2217", host="10.0.0.1", port=4001, line=SerialLine(1200)),
@@ -77,6 +81,9 @@ def test_an_address_is_read(text: str, address: Address) -> None:
         "tcp://h:1?color=red",
         "serial://ttyS0",
         "serial:///dev/ttyS0?baud=9601",
+        "serial:///dev/ttyS0?bits=7",
+        "rfc2217://h:1?flow=software",
+        "socket://h:1?flow=hardware",
         "serial:///dev/ttyS0?baud=9600&baud=9600",
         "serial:///dev/" + "t" * 256,
         "https://h/a b",
@@ -104,6 +111,25 @@ def test_too_many_addresses_or_the_same_twice_are_refused(text: str) -> None:
 def test_a_road_is_named_by_scheme_and_place() -> None:
     assert str(parse_address("https://[::1]:8443/x?connect_s=1")) == "https://[::1]:8443/x"
     assert parse_address("serial:///dev/ttyS0").place == "/dev/ttyS0"
+
+
+@pytest.mark.parametrize("setting", ["bits=7", "flow=software"])
+def test_why_a_line_that_cannot_carry_every_byte_is_refused_is_said(setting: str) -> None:
+    with pytest.raises(UsageError, match="messages are binary"):
+        parse_address(f"serial:///dev/ttyS0?{setting}")
+
+
+@pytest.mark.parametrize(
+    ("text", "bits"),
+    [
+        ("serial:///dev/ttyS0?baud=1200", 10),
+        ("rfc2217://h:1?baud=1200&parity=E", 11),
+        ("socket://h:1?baud=1200&parity=O&stop=2", 12),
+        ("tcp://h:1", 0),
+    ],
+)
+def test_a_byte_takes_its_bits_and_what_stands_around_them(text: str, bits: int) -> None:
+    assert parse_address(text).byte_s == bits / 1200
 
 
 def test_every_framing_may_stand_in_an_address() -> None:

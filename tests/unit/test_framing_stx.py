@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -8,39 +9,10 @@ from pos_engine import limits
 from pos_engine.errors import FrameError, LocalProtocolError, Trouble, UsageError
 from pos_engine.framing import length
 from pos_engine.framing.base import Received
+from pos_engine.framing.line import ACK, ENQ, EOT, ETX, NAK, STX, LineTimers, lrc
 from pos_engine.framing.registry import new_framer
-from pos_engine.framing.stx import ACK, ENQ, EOT, ETX, NAK, STX, LineTimers, StxFramer, lrc
-
-# Fractions that sums of seconds keep exactly.
-QUIET = 0.125
-TIMERS = LineTimers(ack_s=1.0, inter_byte_s=QUIET)
-ACKED = bytes([ACK])
-NAKED = bytes([NAK])
-GIVEN_UP = bytes([EOT])
-RETRIES = limits.LINE_RETRIES_MAX
-SOON = limits.WAIT_MIN_S
-
-
-def new() -> StxFramer:
-    return StxFramer(timers=TIMERS)
-
-
-def frame(payload: bytes) -> bytes:
-    return new().send(payload)
-
-
-def sent(payload: bytes, now: float = 0.0) -> tuple[StxFramer, bytes]:
-    """A framer that has just written a frame, at `now`."""
-    framer = new()
-    data = framer.send(payload)
-    assert framer.receive(b"", now).wake_at == now + TIMERS.ack_s
-    return framer, data
-
-
-def heard(framer: StxFramer, word: int, now: float) -> Received:
-    """Let a framer hear a word and the silence behind it."""
-    assert framer.receive(bytes([word]), now).writes == b""
-    return framer.receive(b"", now + QUIET)
+from pos_engine.framing.stx import StxFramer
+from tests.support.stx_end import ACKED, GIVEN_UP, NAKED, QUIET, RETRIES, SOON, TIMERS, frame, heard, new, sent
 
 
 def test_a_frame_is_stx_length_data_etx_and_the_exclusive_or_of_what_follows_stx() -> None:
@@ -72,6 +44,7 @@ def test_what_no_frame_can_carry_is_refused_and_changes_nothing(size: int) -> No
     [
         partial(LineTimers, ack_s=0),
         partial(LineTimers, inter_byte_s=-1.0),
+        partial(LineTimers, byte_s=-0.001),
         partial(StxFramer, length.FRAMINGS["be4"]),
         partial(StxFramer, length.FRAMINGS["bcd2+self"]),
         partial(StxFramer, limit=0),
@@ -263,9 +236,9 @@ def test_bad_frames_without_end_are_refused_three_times_in_a_row() -> None:
     framer, bad = new(), frame(b"abc")[:-1] + b"\x00"
     for tick in range(RETRIES):
         assert framer.receive(bad, tick).writes == NAKED
-    assert framer.receive(bad + frame(b"more"), 9.0) == Received(GIVEN_UP, wake_at=9.0 + SOON)
+    assert framer.receive(bad + frame(b"more"), 5.0) == Received(GIVEN_UP, wake_at=5.0 + SOON)
     with pytest.raises(FrameError, match="4 bad frames in a row") as caught:
-        framer.receive(b"", 9.1)
+        framer.receive(b"", 5.1)
     assert caught.value.trouble is Trouble.BAD_FRAME
 
 
@@ -321,7 +294,7 @@ def test_a_repeated_frame_is_no_ack_of_ours() -> None:
 def test_the_same_request_after_the_answer_timeout_is_a_new_one() -> None:
     host, data = new(), frame(b"reversal")
     assert host.receive(data, 0.0).frames == (b"reversal",)
-    assert host.receive(data, TIMERS.repeat_s) == Received(ACKED, (b"reversal",))
+    assert host.receive(data, TIMERS.repeat_s(len(data))) == Received(ACKED, (b"reversal",))
 
 
 def test_the_same_request_after_its_answer_was_acknowledged_is_a_new_one_at_once() -> None:
@@ -361,7 +334,8 @@ def test_the_next_framer_of_a_line_has_nothing_to_say_and_knows_what_was_deliver
     heir = framer.renewed()
     assert heir.pending == 0
     assert heir.receive(b"", 0.6) == Received()
-    assert heir.send(b"next") == frame(b"next")
+    # Whoever opens a line says so, once.
+    assert heir.send(b"next") == GIVEN_UP + frame(b"next")
     heir.receive(b"", 0.7)
     assert heir.receive(frame(b"answer"), 1.0) == Received(wake_at=1.7)
     assert heir.receive(data, 1.1).frames == (b"request",)
@@ -370,12 +344,13 @@ def test_the_next_framer_of_a_line_has_nothing_to_say_and_knows_what_was_deliver
 def test_the_next_framer_of_a_line_that_failed_is_whole_and_knows_that_the_line_echoes() -> None:
     framer, data = sent(b"a")
     framer.receive(data, 0.1)
-    framer.receive(GIVEN_UP, 0.2)
-    with pytest.raises(FrameError):
-        framer.receive(b"", 0.5)
+    for now in (0.2, 0.5):
+        framer.receive(GIVEN_UP, now)
+        with suppress(FrameError):
+            assert framer.receive(b"", now + QUIET).writes == data
     heir = framer.renewed()
-    assert heir.receive(data, 0.6) == Received()
-    assert heir.receive(frame(b"b"), 0.7).frames == (b"b",)
+    assert heir.receive(data, 0.8) == Received()
+    assert heir.receive(frame(b"b"), 0.9).frames == (b"b",)
 
 
 # Words without a frame of ours.
@@ -390,11 +365,13 @@ def test_words_for_nobody_are_ignored(word: int) -> None:
 
 def test_whoever_asks_hears_the_last_word() -> None:
     framer = new()
-    assert heard(framer, ENQ, 0.0).writes == ACKED
+    assert heard(framer, ENQ, 0.0).writes == NAKED
     framer.receive(frame(b"a")[:-1] + b"\x00", 1.0)
     assert heard(framer, ENQ, 2.0).writes == NAKED
     framer.receive(frame(b"a"), 3.0)
     assert heard(framer, ENQ, 4.0).writes == ACKED
+    # Past the time of repetitions nobody can be asking for that one.
+    assert heard(framer, ENQ, 9.0).writes == NAKED
 
 
 def test_whoever_asks_after_noise_does_not_hear_that_it_was_good() -> None:
@@ -414,10 +391,12 @@ def test_whoever_asks_while_ours_waits_hears_ours_but_not_without_end() -> None:
 
 
 def test_a_peer_that_gives_up_ends_what_waits_for_it() -> None:
-    framer, _ = sent(b"a")
-    framer.receive(GIVEN_UP, 0.1)
+    framer, data = sent(b"a")
+    # One bit makes it of an ACK.
+    assert heard(framer, EOT, 0.1).writes == data
+    framer.receive(GIVEN_UP, 0.4)
     with pytest.raises(FrameError, match="the other side gave up"):
-        framer.receive(b"", 0.3)
+        framer.receive(b"", 0.6)
 
 
 def test_a_peer_that_gives_up_in_the_middle_of_a_frame_costs_only_that_frame() -> None:

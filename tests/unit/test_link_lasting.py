@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from pos_engine.clock import ManualClock
 from pos_engine.errors import NoAnswer, NotSent, Trouble
 from pos_engine.framing.length import LengthFramer
+from pos_engine.framing.registry import new_framer
 from pos_engine.link import Link
 from pos_engine.transport.memory import MemoryStream, memory_pair
 from tests.support.echo_host import frame
@@ -62,6 +64,7 @@ class Wire:
         self.terminal, self.host = memory_pair()
         self.terminal.connect(0)
         self.alive = alive
+        self.opened = 0
 
     def stream(self) -> LineStream:
         return LineStream(self)
@@ -76,8 +79,8 @@ class LineStream:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    def connect(self, timeout_s: float) -> None:
-        pass
+    def connect(self, _timeout_s: float) -> None:
+        self._wire.opened += 1
 
     def send(self, data: bytes, timeout_s: float) -> None:
         self._wire.terminal.send(data, timeout_s)
@@ -110,6 +113,48 @@ def test_noise_on_a_line_is_no_reason_not_to_use_it() -> None:
     wire.host.send(b"\xff\xff\xff", 0)
     link.send(b"request", 60.0)
     assert wire.host.receive(0) == frame(b"request")
+
+
+@pytest.mark.parametrize("framing", ["be2", "stx"])
+@pytest.mark.parametrize("stray", [b"\xff", b"\x00\x09half", b"\x04", b"\x02"])
+def test_a_stray_byte_on_a_line_does_not_cost_its_opening(framing: str, stray: bytes) -> None:
+    wire, clock = Wire(), ManualClock()
+    link = Link(wire.stream, partial(new_framer, framing), monotonic=lambda: clock.now().elapsed_s)
+    link.send(b"one", 60.0)
+    wire.host.send(new_framer(framing).send(b"answer"), 0)
+    assert link.receive(60.0) == b"answer"
+    wire.host.send(stray, 0)
+    clock.advance(1.0)
+    link.send(b"two", 60.0)
+    assert b"two" in wire.host.receive(0)
+    wire.host.send(new_framer(framing).send(b"another"), 0)
+    assert link.receive(60.0) == b"another"
+    assert wire.opened == 1
+
+
+def test_a_frame_that_came_unasked_on_a_line_is_kept_and_the_line_too() -> None:
+    wire, clock = Wire(), ManualClock()
+    link = Link(wire.stream, LengthFramer, monotonic=lambda: clock.now().elapsed_s)
+    link.send(b"one", 60.0)
+    wire.host.send(frame(b"unasked"), 0)
+    link.send(b"two", 60.0)
+    assert link.leftovers() == (b"unasked",)
+    wire.host.send(frame(b"answer"), 0)
+    assert link.receive(60.0) == b"answer"
+    assert wire.opened == 1
+
+
+def test_a_line_that_is_gone_is_opened_anew() -> None:
+    wire, clock = Wire(), ManualClock()
+    link = Link(wire.stream, LengthFramer, monotonic=lambda: clock.now().elapsed_s)
+    link.send(b"one", 60.0)
+    wire.alive = False
+    with pytest.raises(NotSent):
+        link.send(b"two", 60.0)
+    assert wire.opened == 2
+    wire.alive = True
+    link.send(b"three", 60.0)
+    assert wire.opened == 3
 
 
 def test_a_line_that_ends_at_once_is_not_sent_a_request() -> None:

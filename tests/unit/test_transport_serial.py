@@ -163,13 +163,14 @@ def test_without_time_nothing_is_opened(cable: Cable) -> None:
     assert caught.value.trouble is Trouble.NO_CONNECTION
 
 
-# A pty has neither parity nor seven bits: see what is asked of a far line.
+# A pty has no parity: see what is asked of a far line.
 def test_the_line_is_set_as_it_is_configured(cable: Cable) -> None:
-    with opened(cable.device, SerialLine(baud=115_200, stop=2, flow="software")):
+    with opened(cable.device, SerialLine(baud=115_200, stop=2, flow="hardware")):
         settings = termios.tcgetattr(cable.far)
     assert settings[4] == settings[5] == termios.B115200
     assert settings[2] & termios.CSTOPB
-    assert settings[0] & termios.IXON
+    assert settings[2] & termios.CRTSCTS
+    assert not settings[0] & (termios.IXON | termios.IXOFF)
 
 
 def test_a_speed_that_no_line_has_is_refused_in_plain_words(cable: Cable) -> None:
@@ -335,8 +336,8 @@ def test_a_far_line_is_set_and_passes_every_byte(server: DeviceServer) -> None:
 
 
 def test_what_is_asked_of_a_far_line() -> None:
-    wanted = settings_of(SerialLine(baud=1200, bits=7, parity="E", stop=2, flow="hardware"))
-    assert wanted == {1: b"\x00\x00\x04\xb0", 2: b"\x07", 3: b"\x03", 4: b"\x02", 5: b"\x03"}
+    wanted = settings_of(SerialLine(baud=1200, parity="E", stop=2, flow="hardware"))
+    assert wanted == {1: b"\x00\x00\x04\xb0", 2: b"\x08", 3: b"\x03", 4: b"\x02", 5: b"\x03"}
     assert setting(1, b"\x00\x00\xff\x00") == bytes.fromhex("fffa2c01 0000ffff00 fff0")
 
 

@@ -1,4 +1,4 @@
-"""Promises of a serial line that a review found broken: each test states one."""
+"""Promises of a serial line, between real ends and over slow and broken ones: each test states one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import time
 import tty
 from collections import deque
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,10 +18,14 @@ import pytest
 
 from pos_engine import limits
 from pos_engine.config.address import SerialLine, parse_address
-from pos_engine.errors import FrameError, UsageError
-from pos_engine.framing.stx import ACK, ENQ, EOT, NAK, LineTimers, StxFramer
+from pos_engine.errors import FrameError, NoAnswer, UsageError
+from pos_engine.framing.line import ACK, ENQ, EOT, NAK, LineTimers
+from pos_engine.framing.stx import StxFramer
 from pos_engine.link import Link
+from pos_engine.roads import Builder
 from pos_engine.transport.base import Silence
+from pos_engine.transport.certificates import TlsFiles
+from pos_engine.transport.memory import memory_pair
 from pos_engine.transport.rfc2217 import (
     ANSWER,
     COM_PORT,
@@ -139,7 +144,7 @@ def test_the_same_request_of_a_terminal_that_opens_the_line_again_reaches_the_ap
     terminal, host = StxFramer(), StxFramer()
     assert taken_by(host, terminal, REQUEST, 0.0) == (REQUEST,)
     heard(terminal, bytes([ACK]), 0.1)
-    again = StxFramer() if is_restarted else terminal.renewed()
+    again = StxFramer(opens=True) if is_restarted else terminal.renewed()
     assert taken_by(host, again, REQUEST, 5.0) == (REQUEST,)
 
 
@@ -198,7 +203,10 @@ def test_noise_of_other_hours_does_not_cost_a_frame_its_repetitions() -> None:
 
 
 class SlowLine:
-    """A device server whose line is perfect, and as slow as `baud` says; at its other end is a framer that echoes."""
+    """A device server whose line is perfect, and as slow as `baud` says; at its other end is one who answers.
+
+    The answer is the request, backwards: the same bytes would be those of a line that echoes.
+    """
 
     def __init__(self, baud: int, timers: LineTimers) -> None:
         self._byte_s = BITS_PER_BYTE / baud
@@ -239,7 +247,7 @@ class SlowLine:
             received = self._framer.receive(bytes(passed), now)
             client.sendall(escaped(received.writes))
             for payload in received.frames:
-                client.sendall(escaped(self._framer.send(payload)))
+                client.sendall(escaped(self._framer.send(payload[::-1])))
 
 
 def test_a_far_line_has_the_time_that_a_frame_takes_at_its_speed() -> None:
@@ -251,17 +259,40 @@ def test_a_far_line_has_the_time_that_a_frame_takes_at_its_speed() -> None:
     server = SlowLine(9600, timers)
     link = Link(
         partial(Rfc2217Stream, *server.address, SerialLine()),
-        partial(StxFramer, timers=timers),
+        partial(StxFramer, timers=replace(timers, byte_s=BITS_PER_BYTE / 9600)),
         monotonic=time.monotonic,
     )
     payload = bytes(range(256)) * 4
     try:
         deadline = time.monotonic() + WAIT_S
         link.send(payload, deadline)
-        assert link.receive(deadline) == payload
+        assert link.receive(deadline) == payload[::-1]
     finally:
         link.close()
         server.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "byte_s"),
+    [
+        ("serial:///dev/ttyS0?baud=1200", 10 / 1200),
+        ("rfc2217://h:1?baud=1200&parity=E", 11 / 1200),
+        ("socket://h:1?baud=1200&stop=2", 11 / 1200),
+        ("socket://h:1", 10 / 9600),
+        ("tcp://h:1?framing=stx", 0.0),
+    ],
+)
+def test_every_road_gives_a_frame_the_time_that_its_line_takes(address: str, byte_s: float) -> None:
+    waits: list[float] = []
+    terminal, host = memory_pair(idle=waits.append)
+    builder = Builder(framing="be2", connect_timeout_s=WAIT_S, files=TlsFiles, monotonic=lambda: 0.0)
+    link = builder.road(parse_address(address), lambda: terminal).link
+    link.send(REQUEST, 60.0)
+    data = host.receive(0)
+    assert data == bytes([EOT]) + frame(REQUEST)
+    with suppress(NoAnswer):
+        link.receive(60.0)
+    assert waits[0] == pytest.approx(limits.LINE_ACK_S + byte_s * len(frame(REQUEST)))
 
 
 def test_the_host_gives_its_answer_the_time_that_it_takes_at_the_lines_speed(

@@ -160,3 +160,12 @@ def test_noise_that_ends_the_window_forgets_and_noise_within_it_slides_it() -> N
         host.receive(b"noise", began)
         host.receive(b"", began + QUIET)
         assert (host.receive(data, 7.0).frames == ()) is is_known
+
+
+def test_an_ack_for_nothing_in_front_of_a_frame_changes_nothing() -> None:
+    framer = new()
+    received = framer.receive(ACKED + frame(b"answer"), 0.0)
+    assert (received.frames, received.writes) == ((b"answer",), ACKED)
+    # The frame is remembered as delivered: its repetition is not taken again.
+    received = framer.receive(frame(b"answer"), 0.5)
+    assert (received.frames, received.writes) == ((), ACKED)

@@ -45,8 +45,9 @@ from pos_engine.flow.plan import Duty, DutyKind, plan
 from pos_engine.flow.refused import goes_by_itself, may_be_repeated, repeat_order
 from pos_engine.flow.responses import classify
 from pos_engine.flow.states import Cue
-from pos_engine.flow.step import Evidence, step, with_note
+from pos_engine.flow.step import Evidence, step
 from pos_engine.flow.strays import keep, recognise, with_nearest
+from pos_engine.flow.ways import on_its_way, road_of
 from pos_engine.journal.record import FINAL, Record, State
 from pos_engine.session.states import FIRST_BATCH, SessionState, session_of
 
@@ -94,11 +95,22 @@ def drive(order: Order | None, journal: JournalView, profile: Profile, now: Inst
         done = yield from _signed_on(journal, profile, now)
     if first is not None:
         # Whether or not its duty could be done just now: what became of it is what was asked.
-        return replace(done, record=journal.find(first.number), blocked_by=None)
+        known, now = yield from _known(first, journal, profile, done.now)
+        return replace(done, now=now, record=known, blocked_by=None)
     if order is None or done.blocked_by is not None:
         return done
     record, blocked, now = yield from _carry_out(order, journal, profile, done.now)
     return Finished(now, record, blocked, done.worked_off, plan(journal, profile, now))
+
+
+def _known(
+    first: Record, journal: JournalView, profile: Profile, now: Instant
+) -> Generator[Effect, Happening, tuple[Record, Instant]]:
+    """Return what became of a request; that one which was cut short is in doubt is on record before it is told."""
+    record = journal.find(first.number) or first
+    if record.state is not State.PENDING:
+        return record, now
+    return (yield from _exchange(record, Cue.RESTART, journal, profile, now))
 
 
 def _comes_after_duties(order: Order, profile: Profile) -> bool:
@@ -312,7 +324,7 @@ def _exchange(
     terms = evidence = replace(
         _terms(record, session, profile, now),
         before=downloads.before(record, journal, profile.dialect),
-        road=_road(record, journal),
+        road=road_of(record, journal),
     )
     while cue is not None:
         record, effects = step(record, cue, now, evidence)
@@ -320,7 +332,7 @@ def _exchange(
         for effect in effects:
             happened = yield effect
             now = happened.now
-            record = _on_its_way(record, happened)
+            record = on_its_way(record, happened)
             # What came before the request may prove something about an earlier one: it is kept before anything else.
             for stray in _set_aside(happened):
                 record, now = yield from _kept(stray, record, journal, profile, now, batch=session.batch, before=True)
@@ -347,24 +359,6 @@ def _terms(record: Record, session: Session, profile: Profile, now: Instant) -> 
         mac_key=session.key(KeyUsage.MAC) if signed_on else None,
         signed_on_by=session.sign_on.number if session.sign_on is not None else None,
     )
-
-
-def _on_its_way(record: Record, happened: Happening) -> Record:
-    """Keep which road the request took, and remark which it could not take."""
-    if not isinstance(happened, Sent | Answered | Silent | Unreadable) or happened.way.road is None:
-        return record
-    record = replace(record, road=happened.way.road)
-    for detour in happened.way.detours:
-        record = with_note(record, f"went another way: {detour}")
-    return record
-
-
-def _road(record: Record, journal: JournalView) -> str | None:
-    """Name the road of what a reversal takes back, for its first attempt: over another one it may overtake that."""
-    if record.kind is not Kind.REVERSAL or record.original is None or record.sent:
-        return None
-    original = journal.find(record.original)
-    return original.road if original is not None else None
 
 
 def _set_aside(happened: Happening) -> tuple[Answered | Unreadable, ...]:

@@ -252,6 +252,7 @@ class Connection:
     def connect(self, timeout_s: float) -> None:
         """Open it."""
         if self._line.is_mute and not self._is_second:
+            self._line.requests += 1
             self._line.clock.advance(timeout_s)
             reason = f"{PEER}: no answer to a connection in time"
             raise NotSent(reason, trouble=Trouble.NO_CONNECTION)

@@ -10,7 +10,8 @@ import pytest
 from pos_engine import limits
 from pos_engine.dialects.base import REVERSAL_REASONS, Kind, OnSilence, OriginalRef
 from pos_engine.flow.checks import Order
-from pos_engine.flow.effects import MacState
+from pos_engine.flow.drive import drive
+from pos_engine.flow.effects import MacState, Save
 from pos_engine.flow.explain import Happened, explain
 from pos_engine.flow.outcomes import (
     DUTIES,
@@ -289,3 +290,24 @@ def test_a_late_approval_is_told_with_its_time() -> None:
     assert [(each.at, each.kind) for each in late] == [(kept(script, REVERSAL).changed.wall, Kind.REVERSAL)]
     assert late[0].at <= came.wall
     assert kept(script, REVERSAL).late is not None
+
+
+def test_what_was_cut_short_is_put_on_record_as_in_doubt_before_it_is_told() -> None:
+    """The outcome could not be saved, and when the till asks again the sign-on that is due cannot be had either."""
+    script = Script(signed_on(), silence)
+    order = replace(sale(), key="order 17")
+    driver = drive(order, script.journal, script.profile, script.clock.now())
+    effect = next(driver)
+    while not (isinstance(effect, Save) and effect.record.state is State.DOUBTFUL):
+        effect = driver.send(script.perform(effect))
+    # The disk fails here, and the drive is over.
+    driver.close()
+    script.clock.reboot("boot-2")
+    script.replies = [unsent]
+    script.effects.clear()
+    finished = script.run(order)
+    assert finished.record is not None
+    assert finished.record.state is State.DOUBTFUL
+    assert script.journal.find(finished.record.number) == finished.record
+    saved = [effect.record.state for effect in script.effects if isinstance(effect, Save)]
+    assert saved[-1] is State.DOUBTFUL

@@ -123,9 +123,8 @@ class BackgroundServer:
 
     def shut(self, number: int = 0) -> None:
         """Listen no more at one of its addresses, and cut whoever came there; for a host that is entered."""
-        if self._serving is not None:
-            serving = self._serving
-            self.call(lambda: serving.shut(number))
+        if self._serving is not None and self._loop is not None:
+            asyncio.run_coroutine_threadsafe(self._serving.shut(number), self._loop).result()
 
     def open(self, number: int = 0) -> None:
         """Listen again where `shut` ended it; `ConfigError` when that cannot be."""

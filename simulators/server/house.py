@@ -95,6 +95,8 @@ class House:
         self._room = connections_max()
         self._empty = asyncio.Event()
         self._empty.set()
+        self._left = asyncio.Event()
+        """Somebody has left."""
         self._held: list[tuple[float, int, Guest, Reply]] = []
         self._count = 0
         self._alarm: asyncio.TimerHandle | None = None
@@ -140,14 +142,17 @@ class House:
         """Forget a guest; one who has left already is no matter."""
         self._guests.discard(guest)
         self._strangers.pop(guest, None)
+        self._left.set()
         if not self._guests:
             self._empty.set()
 
-    def clear(self, door: Door) -> None:
-        """Cut whoever came through one door."""
-        for guest in tuple(self._guests):
-            if guest.door is door:
-                guest.abort()
+    async def clear(self, door: Door) -> None:
+        """Cut whoever came through one door, and wait until they are gone: a cut takes effect when the loop turns."""
+        for guest in self._behind(door):
+            guest.abort()
+        while self._behind(door):
+            self._left.clear()
+            await self._left.wait()
 
     async def close(self) -> None:
         """Let what is being sent leave, and wait for it; every guest sees to it that this ends. The doors are shut."""
@@ -157,6 +162,9 @@ class House:
         for guest in tuple(self._guests):
             guest.close()
         await self._empty.wait()
+
+    def _behind(self, door: Door) -> tuple[Guest, ...]:
+        return tuple(guest for guest in self._guests if guest.door is door)
 
     def _handle(self, frame: bytes, now: Instant) -> Reply | None:
         """Handle one request; `None` when its books could not be kept, and no answer may leave any more."""

@@ -73,10 +73,12 @@ class Serving:
             await door.empty()
         await self.house.close()
 
-    def shut(self, number: int) -> None:
-        """Shut a door and cut whoever came through it; the others notice nothing."""
-        self._doors[number].shut()
-        self.house.clear(self._doors[number])
+    async def shut(self, number: int) -> None:
+        """Shut a door and cut whoever came through it, and return when that is done; the others notice nothing."""
+        door = self._doors[number]
+        door.shut()
+        await door.empty()
+        await self.house.clear(door)
 
     async def open(self, number: int) -> None:
         """Open a door again where it was."""

@@ -116,7 +116,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     _transition(patch, State.PENDING, Cue.SILENCE, State.UNSENT, Action.CONCLUDE)
 
 
-@bug("what a restart cut short is forgotten", CRASHES)
+@bug("what a restart cut short is forgotten")
 def _(patch: pytest.MonkeyPatch) -> None:
     honest = plan._duty_of
     patch.setattr(plan, "_duty_of", lambda kept, *rest: None if kept.state is State.PENDING else honest(kept, *rest))

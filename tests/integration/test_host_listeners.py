@@ -323,6 +323,8 @@ def test_a_door_that_is_shut_cuts_its_own_connections_and_can_be_opened_again() 
         one.sign_on()
         two.sign_on()
         host.shut(0)
+        # The cut is there when the call returns, and not a little later.
+        first.socket.setblocking(False)  # noqa: FBT003 - that is the function's name for it
         assert first.socket.recv(1) == b""
         with pytest.raises(ConnectionRefusedError):
             Line(port_of(host.addresses[0]))

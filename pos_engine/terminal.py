@@ -40,7 +40,7 @@ from pos_engine.journal.record import State
 from pos_engine.peripherals.held import HeldCard
 from pos_engine.session.diagnosis import diagnose
 from pos_engine.session.history import history_of
-from pos_engine.session.states import session_of
+from pos_engine.session.states import SessionState, session_of
 from pos_engine.status import Status, Tick, status_of
 
 if TYPE_CHECKING:
@@ -382,12 +382,8 @@ class Terminal:
 
     def _result(self, finished: Finished) -> Outcome:
         """Turn the end of a drive into a value or an error, so that an error means: nothing was sent for this call."""
-        if finished.record is None and finished.next_duty is not None and finished.next_duty.is_locked:
-            wait_s = finished.next_duty.wait_s
-            reason = f"the host keeps demanding a sign-on; nothing was sent, the next attempt waits {wait_s:.0f} s"
-            raise NotSignedOn(reason)
         if finished.record is None:
-            raise _blocked(finished.blocked_by)
+            raise self._refused(finished.blocked_by)
         record, row = finished.record, self._profile.dialect.kinds[finished.record.kind]
         journal = self._performer.journal
         acting, restored = journal.acting_on(record.number), journal.last_approved(Kind.RESTORE)
@@ -402,6 +398,16 @@ class Terminal:
             # The host approved the sign-on, but a working key failed its check value: nothing was activated.
             raise KeyFault(_last_note(record))
         return outcome
+
+    def _refused(self, blocked_by: Record | None) -> PosError:
+        """Say why an order was not begun."""
+        session = self._session()
+        if session.state is not SessionState.LOCKED:
+            return _blocked(blocked_by)
+        wait_s = session.wait_s
+        return NotSignedOn(
+            f"the host keeps demanding a sign-on; nothing was sent, the next attempt waits {wait_s:.0f} s"
+        )
 
 
 def _last_note(record: Record) -> str:

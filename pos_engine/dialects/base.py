@@ -39,6 +39,9 @@ MAC_SIZE: Final = 8
 class Kind(enum.Enum):
     """What a terminal can ask of an acquirer; the names of the commands and of the journal."""
 
+    # There is one of each, so its identity will do: an enumeration hashes its name anew, hundreds of times in a sale.
+    __hash__ = object.__hash__
+
     SIGN_ON = "sign-on"
     SIGN_OFF = "sign-off"
     ECHO = "echo"

@@ -73,8 +73,6 @@ class Finished:
     """The owed exchange that failed."""
     worked_off: tuple[Record, ...] = field(default=())
     """Owed exchanges that were done on the way."""
-    next_duty: Duty | None = None
-    """What is still owed."""
 
 
 def drive(order: Order | None, journal: JournalView, profile: Profile, now: Instant) -> Drive:
@@ -85,7 +83,7 @@ def drive(order: Order | None, journal: JournalView, profile: Profile, now: Inst
     """
     first = check_repeat(order, journal) if order is not None else None
     if first is not None and first.state in FINAL:
-        return Finished(now, first, next_duty=plan(journal, profile, now))
+        return Finished(now, first)
     if order is not None and first is None:
         check_form(order, profile)
     done = Finished(now)
@@ -100,7 +98,7 @@ def drive(order: Order | None, journal: JournalView, profile: Profile, now: Inst
     if order is None or done.blocked_by is not None:
         return done
     record, blocked, now = yield from _carry_out(order, journal, profile, done.now)
-    return Finished(now, record, blocked, done.worked_off, plan(journal, profile, now))
+    return Finished(now, record, blocked, done.worked_off)
 
 
 def _known(
@@ -178,7 +176,7 @@ def _signed_on(journal: JournalView, profile: Profile, now: Instant) -> Drive:
     if session.ready:
         return Finished(now)
     if session.state is SessionState.LOCKED:
-        return Finished(now, None, _demand(journal, profile, now), next_duty=plan(journal, profile, now))
+        return Finished(now, None, _demand(journal, profile, now))
     record, now = yield from _ordered(Order(kind=Kind.SIGN_ON), journal, profile, now)
     if record.state is State.APPROVED:
         return Finished(now, worked_off=(record,))
@@ -199,9 +197,9 @@ def _work_off(journal: JournalView, profile: Profile, now: Instant, order: Order
     for _ in range(limits.DUTIES_PER_CALL_MAX):
         duty = plan(journal, profile, now, wanted=wanted, urgent=urgent)
         if duty is None or _rests(duty, urgent=urgent, has_tried=has_tried):
-            return Finished(now, None, _demand(journal, profile, now) if urgent else None, done, duty)
+            return Finished(now, None, _demand(journal, profile, now) if urgent else None, done)
         if duty.kind is DutyKind.SIGN_ON and signed_on >= limits.SIGN_ONS_PER_CALL_MAX:
-            return Finished(now, None, last, done, duty)
+            return Finished(now, None, last, done)
         last, now = yield from _fulfil(duty, journal, profile, now)
         signed_on += last.kind is Kind.SIGN_ON
         is_spared = urgent and duty.is_taken_over
@@ -210,10 +208,10 @@ def _work_off(journal: JournalView, profile: Profile, now: Instant, order: Order
             done = (*done, last)
             if duty.kind is DutyKind.DOWNLOAD:
                 # One page in a call: whoever comes meanwhile waits for that one at most.
-                return Finished(now, None, None, done, plan(journal, profile, now))
+                return Finished(now, None, None, done)
         elif not (last.demands_sign_on or is_spared):
-            return Finished(now, None, last, done, plan(journal, profile, now))
-    return Finished(now, None, last, done, plan(journal, profile, now))
+            return Finished(now, None, last, done)
+    return Finished(now, None, last, done)
 
 
 def _rests(duty: Duty, *, urgent: bool, has_tried: bool) -> bool:
@@ -321,11 +319,7 @@ def _exchange(
 ) -> Generator[Effect, Happening, tuple[Record, Instant]]:
     """Run one exchange to a state in which nothing more happens by itself."""
     session = session_of(journal, now, profile.session)
-    terms = evidence = replace(
-        _terms(record, session, profile, now),
-        before=downloads.before(record, journal, profile.dialect),
-        road=road_of(record, journal),
-    )
+    terms = evidence = _terms(record, session, journal, profile, now)
     while cue is not None:
         record, effects = step(record, cue, now, evidence)
         cue = None
@@ -348,8 +342,8 @@ def _exchange(
     return record, now
 
 
-def _terms(record: Record, session: Session, profile: Profile, now: Instant) -> Evidence:
-    """Say how a record's request is sent: until when, and under which keys."""
+def _terms(record: Record, session: Session, journal: JournalView, profile: Profile, now: Instant) -> Evidence:
+    """Say how a record's request is sent: until when, under which keys, and what of the records before it matters."""
     signed_on = session.sign_on is not None
     # An owed message is sealed with today's key, whatever it was first sealed with.
     sealed = profile.dialect.kinds[record.kind].mac
@@ -358,6 +352,8 @@ def _terms(record: Record, session: Session, profile: Profile, now: Instant) -> 
         seal_key=session.key(KeyUsage.MAC) if sealed else None,
         mac_key=session.key(KeyUsage.MAC) if signed_on else None,
         signed_on_by=session.sign_on.number if session.sign_on is not None else None,
+        before=downloads.before(record, journal, profile.dialect),
+        road=road_of(record, journal),
     )
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from pos_engine.dialects.base import Kind
 from pos_engine.flow.drive import Drive, Finished
 from pos_engine.flow.effects import Save
-from pos_engine.flow.plan import plan
 from pos_engine.journal.record import Record, State
 from pos_engine.session.states import session_of
 from pos_engine.wire.message import Message
@@ -34,4 +33,4 @@ def put_on_record(deed: Deed, act: Step | None, journal: JournalView, profile: P
         notes=(words,),
     )
     happened = yield Save(record)
-    return Finished(happened.now, record, next_duty=plan(journal, profile, happened.now))
+    return Finished(happened.now, record)

@@ -15,7 +15,7 @@ from pos_engine import limits
 from pos_engine.errors import UsageError
 from pos_engine.flow.drive import Drive, Finished, authorised
 from pos_engine.flow.effects import Save
-from pos_engine.flow.plan import Duty, DutyKind, owed, plan
+from pos_engine.flow.plan import Duty, DutyKind, owed
 from pos_engine.flow.states import Cue
 from pos_engine.flow.step import Evidence, step
 from pos_engine.journal.record import Resolution, State
@@ -56,7 +56,7 @@ def take_over(word: Takeover, journal: JournalView, profile: Profile, now: Insta
     resolution = Resolution(word.reason.strip(), word.by.strip(), now, word.moved)
     settled = replace(record, resolution=resolution)
     happened = yield Save(settled)
-    return Finished(happened.now, settled, next_duty=plan(journal, profile, happened.now))
+    return Finished(happened.now, settled)
 
 
 def _check_words(word: Takeover) -> None:

@@ -70,11 +70,14 @@ class Message(Mapping[int, str]):
 
     def only(self, numbers: Collection[int]) -> Message:
         """Return a copy that has no other elements than these."""
-        return Message(self.mti, {number: value for number, value in self.items() if number in numbers})
+        return Message(self.mti, {number: value for number, value in self._pairs() if number in numbers})
 
     def without(self, *numbers: int) -> Message:
         """Return a copy that lacks some elements."""
-        return Message(self.mti, {number: value for number, value in self.items() if number not in numbers})
+        return Message(self.mti, {number: value for number, value in self._pairs() if number not in numbers})
 
     def _dict(self) -> dict[int, str]:
-        return dict(zip(self._numbers, self._values, strict=True))
+        return dict(self._pairs())
+
+    def _pairs(self) -> Iterator[tuple[int, str]]:
+        return zip(self._numbers, self._values, strict=True)

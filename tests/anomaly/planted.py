@@ -410,8 +410,8 @@ def _(patch: pytest.MonkeyPatch) -> None:
     honest = drive._terms
     first: dict[int, Any] = {}
 
-    def stuck(kept: Any, session: Any, profile: Any, now: Any) -> Any:
-        terms = honest(kept, session, profile, now)
+    def stuck(kept: Any, session: Any, journal: Any, profile: Any, now: Any) -> Any:
+        terms = honest(kept, session, journal, profile, now)
         key = first.setdefault(kept.original or kept.number, terms.seal_key)
         return replace(terms, seal_key=key) if terms.seal_key is not None and kept.kind is Kind.REVERSAL else terms
 

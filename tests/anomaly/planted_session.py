@@ -51,10 +51,10 @@ def _(patch: pytest.MonkeyPatch) -> None:
 def _(patch: pytest.MonkeyPatch) -> None:
     honest = drive._terms
 
-    def by_wall(kept: Any, session: Any, profile: Any, now: Any) -> Any:
+    def by_wall(kept: Any, session: Any, journal: Any, profile: Any, now: Any) -> Any:
         began = session.sign_on.changed if session.sign_on is not None else now
         passed_s = (now.wall - began.wall).total_seconds()
-        return honest(kept, session, profile, replace(now, elapsed_s=began.elapsed_s + passed_s))
+        return honest(kept, session, journal, profile, replace(now, elapsed_s=began.elapsed_s + passed_s))
 
     patch.setattr(drive, "_terms", by_wall)
 
@@ -125,8 +125,8 @@ def _(patch: pytest.MonkeyPatch) -> None:
     honest = drive._terms
     sealed: dict[int, Any] = {}
 
-    def stuck(kept: Any, session: Any, profile: Any, now: Any) -> Any:
-        terms = honest(kept, session, profile, now)
+    def stuck(kept: Any, session: Any, journal: Any, profile: Any, now: Any) -> Any:
+        terms = honest(kept, session, journal, profile, now)
         key = sealed.setdefault(kept.original if kept.kind is Kind.REVERSAL else kept.number, terms.seal_key)
         return replace(terms, seal_key=key) if kept.kind is Kind.REVERSAL and kept.attempts == 0 else terms
 

@@ -32,6 +32,7 @@ from pos_engine.flow.effects import (
     TakeCard,
     Unreadable,
 )
+from pos_engine.flow.plan import Duty, plan
 from pos_engine.flow.profile import Profile
 from pos_engine.journal.memory import MemoryJournal
 from pos_engine.values import Amount, Card, Identity
@@ -114,6 +115,10 @@ class Script:
     def run(self, order: Order | None) -> Finished:
         """Drive an order, or only what is due."""
         return self.play(drive(order, self.journal, self.profile, self.clock.now()))
+
+    def next_duty(self) -> Duty | None:
+        """Name what is owed next, were it asked now."""
+        return plan(self.journal, self.profile, self.clock.now())
 
     def play(self, driver: Drive) -> Finished:
         """Perform a drive to its end."""

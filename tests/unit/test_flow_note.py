@@ -6,7 +6,6 @@ import pytest
 
 from pos_engine.dialects.base import Kind
 from pos_engine.flow.note import put_on_record
-from pos_engine.flow.plan import plan
 from pos_engine.journal.record import State
 from pos_engine.session.contingency import Act, Deed, Step
 from tests.support.exchange import PROFILE, Script, approve, sale, signed_on
@@ -31,4 +30,3 @@ def test_a_deed_is_a_record_of_which_nothing_was_sent(deed: Deed, act: Step | No
     assert (record.number, record.stan, record.batch) == (3, "000003", "000007")
     assert (record.request.mti, len(record.request)) == ("", 0)
     assert len(script.sent) == 2
-    assert finished.next_duty == plan(script.journal, PROFILE, script.clock.now())

@@ -133,7 +133,7 @@ def test_a_refund_in_doubt_is_listed_as_owed_and_never_done_by_itself() -> None:
     assert plan(script.journal, PROFILE, script.clock.now()) is None
     before = len(script.effects)
     finished = script.run(None)
-    assert (finished.worked_off, finished.blocked_by, finished.next_duty) == ((), None, None)
+    assert (finished.worked_off, finished.blocked_by, script.next_duty()) == ((), None, None)
     assert len(script.effects) == before
 
 

@@ -269,8 +269,9 @@ def test_a_word_of_a_person_is_told_with_its_time() -> None:
     )
     assert duty_of(kept(script, REVERSAL), DIALECT, ()) == TAKEN_OVER
     assert finished.now == said
-    assert finished.next_duty is not None
-    assert finished.next_duty.is_taken_over
+    duty = script.next_duty()
+    assert duty is not None
+    assert duty.is_taken_over
 
 
 def test_a_late_approval_is_told_with_its_time() -> None:

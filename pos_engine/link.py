@@ -111,6 +111,7 @@ class Link:
     def leave(self) -> None:
         """Close the connection, and keep what lies in it: it may be worth recording. Nothing is waited for."""
         if self._connection is not None:
+            self._connection.framer.withdraw()
             with suppress(LinkError):
                 self._drain(self._connection)
         self.close()
@@ -150,7 +151,10 @@ class Link:
         connection = self._connection
         if connection is None:
             self.close()
-        elif not self._is_clean(connection):
+            return
+        # What was answered must not be repeated because of a word that was said before the answer came.
+        connection.framer.withdraw()
+        if not self._is_clean(connection):
             if self._drain(connection) and self._is_still_a_line(connection):
                 self._begin_anew(connection)
             else:
@@ -168,9 +172,10 @@ class Link:
     def _is_clean(self, connection: _Connection) -> bool:
         """Tell whether a kept connection is whole and has nothing in it, neither here nor in the kernel."""
         with suppress(NoAnswer):
-            # A framer that met a fault behind the last answer says so only now.
-            now = self._monotonic()
-            self._feed(connection, b"", now, deadline=now)
+            for _ in range(2):
+                # A framer that met a fault behind the last answer says so only now, and behind its last word.
+                now = self._monotonic()
+                self._feed(connection, b"", now, deadline=now)
             return not self._arrived and not connection.framer.pending and not connection.stream.stale()
         return False
 

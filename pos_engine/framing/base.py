@@ -44,6 +44,10 @@ class Framer(Protocol):
         """
         ...
 
+    def withdraw(self) -> None:
+        """Write nothing more of what was sent: its exchange is over. What comes is taken as before."""
+        ...
+
     def receive(self, data: bytes, now: float) -> Received:
         """Take bytes in any chunking, also none; `FrameError` once they cannot be frames, and from then on always.
 

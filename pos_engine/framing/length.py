@@ -191,6 +191,9 @@ class LengthFramer:
             raise LocalProtocolError(reason)
         return self._framing.write(len(payload) + self._surplus) + payload
 
+    def withdraw(self) -> None:
+        """Do nothing: this framing never repeats."""
+
     def receive(self, data: bytes, now: float) -> Received:  # noqa: ARG002 - this framing knows no timers
         """Return the payloads that `data` completes; `FrameError` when a length cannot be (offset 0 of its frame)."""
         frames: list[bytes] = []

@@ -65,36 +65,6 @@ if TYPE_CHECKING:
 class StxFramer:
     """One end of a serial line, either one; `encoding` says how the length is written."""
 
-    __slots__ = (
-        "_ack_at",
-        "_attempts",
-        "_began",
-        "_buffer",
-        "_echo_until",
-        "_echoes",
-        "_envelope",
-        "_fault",
-        "_frames",
-        "_is_doubted",
-        "_kept",
-        "_kept_until",
-        "_last",
-        "_last_word",
-        "_line",
-        "_naks",
-        "_now",
-        "_opens",
-        "_ours",
-        "_quiet_at",
-        "_repeat_until",
-        "_repeats",
-        "_sent",
-        "_timers",
-        "_waiting",
-        "_words",
-        "_writes",
-    )
-
     def __init__(
         self,
         encoding: LengthFraming = FRAMINGS["bcd2"],
@@ -169,6 +139,11 @@ class StxFramer:
         self._waiting.append(self._envelope.wrap(payload))
         self._take_turn()
         return self._written()
+
+    def withdraw(self) -> None:
+        """Write nothing of ours any more, however it is refused; what comes is heard and acknowledged as before."""
+        self._ours = self._kept = None
+        self._waiting.clear()
 
     def receive(self, data: bytes, now: float) -> Received:
         """Take bytes, or let time pass; `FrameError` once the line has failed."""

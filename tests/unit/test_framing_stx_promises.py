@@ -169,3 +169,22 @@ def test_an_ack_for_nothing_in_front_of_a_frame_changes_nothing() -> None:
     # The frame is remembered as delivered: its repetition is not taken again.
     received = framer.receive(frame(b"answer"), 0.5)
     assert (received.frames, received.writes) == ((), ACKED)
+
+
+# A request whose exchange is over.
+
+
+def test_a_request_that_is_withdrawn_is_not_written_again_nor_what_waits_behind_it() -> None:
+    framer, _ = sent(b"request")
+    assert framer.send(b"another") == b""
+    framer.withdraw()
+    assert heard(framer, NAK, 0.2) == Received()
+    assert framer.receive(b"", 60.0) == Received()
+    assert framer.receive(frame(b"unasked"), 61.0) == Received(ACKED, (b"unasked",))
+
+
+def test_a_request_that_only_its_answer_acknowledged_is_not_written_again_once_it_is_withdrawn() -> None:
+    framer, _ = sent(b"request")
+    assert framer.receive(frame(b"answer") + NAKED, 0.1).frames == (b"answer",)
+    framer.withdraw()
+    assert framer.receive(b"", 0.1 + QUIET) == Received()

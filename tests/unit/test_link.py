@@ -371,6 +371,9 @@ class AckFramer:
     def renewed(self) -> AckFramer:
         return AckFramer()
 
+    def withdraw(self) -> None:
+        self._unconfirmed, self._wake_at = b"", None
+
     @property
     def pending(self) -> int:
         return self._inner.pending

@@ -10,10 +10,12 @@ import pytest
 from pos_engine.clock import ManualClock
 from pos_engine.errors import NoAnswer, NotSent, Trouble
 from pos_engine.framing.length import LengthFramer
+from pos_engine.framing.line import ACK, EOT, NAK
 from pos_engine.framing.registry import new_framer
 from pos_engine.link import Link
 from pos_engine.transport.memory import MemoryStream, memory_pair
 from tests.support.echo_host import frame
+from tests.support.stx_end import frame as stx
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,3 +164,47 @@ def test_a_line_that_ends_at_once_is_not_sent_a_request() -> None:
     link = Link(wire.stream, LengthFramer, monotonic=lambda: clock.now().elapsed_s)
     with pytest.raises(NotSent):
         link.send(b"request", 60.0)
+
+
+def lasting_link(wire: Wire, clock: ManualClock) -> Link:
+    """Make a link over a line whose frames are acknowledged."""
+    return Link(wire.stream, partial(new_framer, "stx"), monotonic=lambda: clock.now().elapsed_s)
+
+
+def test_a_request_that_was_answered_is_not_repeated_for_a_word_behind_the_answer() -> None:
+    wire, clock = Wire(), ManualClock()
+    link = lasting_link(wire, clock)
+    request = bytes([EOT]) + stx(b"sale one")
+    link.send(b"sale one", 60.0)
+    # Its ACK was lost; what the host refuses is a repetition that met the answer on the line.
+    wire.host.send(stx(b"approved") + bytes([NAK]), 0)
+    assert link.receive(60.0) == b"approved"
+    clock.advance(0.5)
+    link.send(b"sale two", 60.0)
+    link.close()
+    assert wire.host.receive(0) == request + bytes([ACK]) + stx(b"sale two")
+
+
+def test_a_request_is_not_repeated_while_its_line_is_left() -> None:
+    wire, clock = Wire(), ManualClock()
+    link = lasting_link(wire, clock)
+    link.send(b"sale one", 60.0)
+    # The time for its ACK has run out, and a byte that means nothing has the framer look at its timer.
+    wire.host.send(b"\x00", 0)
+    clock.advance(30.0)
+    link.leave()
+    link.send(b"sale two", 60.0)
+    opened = bytes([EOT])
+    assert wire.host.receive(0) == opened + stx(b"sale one") + opened + stx(b"sale two")
+
+
+def test_a_line_that_fails_while_it_is_looked_at_is_taken_up_anew() -> None:
+    wire, clock = Wire(), ManualClock()
+    link = lasting_link(wire, clock)
+    bad = stx(b"noise")[:-1] + b"\xee"
+    link.send(b"sale one", 60.0)
+    wire.host.send(bytes([ACK]) + stx(b"approved") + bad * 3 + stx(b"noise")[:5], 0)
+    assert link.receive(60.0) == b"approved"
+    clock.advance(2.0)
+    link.send(b"sale two", 60.0)
+    assert wire.host.receive(0).endswith(stx(b"sale two"))

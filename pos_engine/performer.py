@@ -159,8 +159,10 @@ class Performer:
             return replace(failed, set_aside=strays)
         if failed is not None:
             return replace(failed, set_aside=strays, way=way)
-        # Told before the wait, which may be cut short: what lay in the road is in nobody's hands but ours.
-        return Sent(self.clock.now(), strays, way) if strays else replace(self._receive(send), way=way)
+        if strays or not way.is_first:
+            # Told before the wait, which may be cut short: nobody else knows of it.
+            return Sent(self.clock.now(), strays, way)
+        return replace(self._receive(send), way=way)
 
     def _set_aside(self, send: Send) -> tuple[Answered | Unreadable, ...]:
         """Read what the link found that no request was waiting for; what is no message proves nothing."""

@@ -10,6 +10,7 @@ the last resort, and used when nothing else is left. Only an answer shows that a
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
@@ -110,6 +111,7 @@ class Routes:
         "_monotonic",
         "_moved_at",
         "_only",
+        "_orphans",
         "_routes",
         "_sent_at",
     )
@@ -131,6 +133,8 @@ class Routes:
         self._make = make
         self._endings = endings
         self._made: dict[str, Route] = {}
+        # Frames of roads that there are no more.
+        self._orphans: deque[bytes] = deque(maxlen=limits.LEFTOVER_FRAMES_MAX)
         self._detours: tuple[str, ...] = ()
         self._only: Route | None = None
         self._current = self._routes[0]
@@ -155,6 +159,10 @@ class Routes:
         `NotSent`: none could be had, and nothing has left. `NoAnswer`: it may have left, on the one road tried last.
         """
         self._detours = ()
+        if deadline <= self._monotonic():
+            # That there is no time says nothing about any road.
+            reason = "no time left to send"
+            raise NotSent(reason, trouble=Trouble.TIMEOUT)
         failed: list[tuple[Route, NotSent]] = []
         order = self._in_order(road)
         connect_by_s = (self._monotonic() + deadline) / 2
@@ -187,11 +195,16 @@ class Routes:
 
     def leftovers(self) -> tuple[bytes, ...]:
         """Hand out, once, the frames that no request was waiting for, whichever road they came over."""
-        return tuple(frame for route in self._all() for frame in route.link.leftovers())
+        orphans = tuple(self._orphans)
+        self._orphans.clear()
+        return (*orphans, *(frame for route in self._all() for frame in route.link.leftovers()))
 
-    def way(self) -> tuple[str, tuple[str, ...]]:
-        """Name the road that the last request took, and those it did not take because they could not be had."""
-        return self._current.name, self._detours
+    def way(self) -> tuple[str, tuple[str, ...], bool]:
+        """Name the road that the last request took, and those it did not take because they could not be had.
+
+        Then whether it is the first of the usual ones: a terminal that starts anew tries that one first.
+        """
+        return self._current.name, self._detours, self._current is self._routes[0]
 
     def done(self) -> None:
         """Hear that an exchange is over: a connection that is made for each request ends with it."""
@@ -291,7 +304,13 @@ class Routes:
         if made.name not in self._made and len(self._made) >= limits.ROUTES_MADE_MAX:
             reason = f"a terminal has at most {limits.ROUTES_MADE_MAX} other roads to its host"
             raise UsageError(reason)
-        return self._made.setdefault(made.name, made)
+        known = self._made.get(made.name)
+        if known is not None:
+            # What is particular to the road may be said differently this time; what came over it is kept.
+            known.link.leave()
+            self._orphans.extend(known.link.leftovers())
+        self._made[made.name] = made
+        return made
 
     def _all(self) -> tuple[Route, ...]:
         return (*self._routes, *self._made.values())

@@ -47,7 +47,7 @@ from pos_engine.flow.responses import classify
 from pos_engine.flow.states import Cue
 from pos_engine.flow.step import Evidence, step
 from pos_engine.flow.strays import keep, recognise, with_nearest
-from pos_engine.flow.ways import on_its_way, road_of
+from pos_engine.flow.ways import has_to_be_known, on_its_way, road_of
 from pos_engine.journal.record import FINAL, Record, State
 from pos_engine.session.states import FIRST_BATCH, SessionState, session_of
 
@@ -331,6 +331,8 @@ def _exchange(
             for stray in _set_aside(happened):
                 record, now = yield from _kept(stray, record, journal, profile, now, batch=session.batch, before=True)
             if isinstance(happened, Sent):
+                if has_to_be_known(record, happened.way, profile):
+                    now = (yield Save(record)).now
                 happened = yield Listen(terms.deadline_s, terms.seal_key, terms.mac_key)
                 now = happened.now
             cue, evidence = _cue_of(happened, record, profile, terms)

@@ -141,6 +141,8 @@ class Way:
 
     road: str | None = None
     detours: tuple[str, ...] = ()
+    is_first: bool = True
+    """Whether it is the one that is tried first where nothing is known."""
 
 
 NO_WAY: Final = Way()
@@ -149,7 +151,10 @@ NO_WAY: Final = Way()
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The request has left, and what lay in the road before it is told before its answer is waited for."""
+    """The request has left, and what has to be kept of it is told before its answer is waited for.
+
+    That is what lay in the road before it, and a road that nobody would guess.
+    """
 
     now: Instant
     set_aside: tuple[Answered | Unreadable, ...]

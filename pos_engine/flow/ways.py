@@ -1,7 +1,8 @@
 """Which road a request takes to the host, and what is kept of the one it took.
 
 Only one request cares: a reversal must not overtake what it takes back. Its first attempt goes over the road that its
-original went over, also after a restart, because that is on record.
+original went over, also after a restart: a road that is not the first of all is put on record before the answer is
+waited for. What a terminal that starts anew does not know any more, the road of a contingency plan, it cannot take.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pos_engine.dialects.base import Kind
+from pos_engine.dialects.base import Kind, OnSilence
 from pos_engine.flow.effects import Answered, Sent, Silent, Unreadable
 from pos_engine.flow.step import with_note
 
 if TYPE_CHECKING:
-    from pos_engine.flow.effects import Happening
+    from pos_engine.flow.effects import Happening, Way
+    from pos_engine.flow.profile import Profile
     from pos_engine.journal.record import Record
     from pos_engine.journal.view import JournalView
 
@@ -28,6 +30,11 @@ def on_its_way(record: Record, happened: Happening) -> Record:
     for detour in happened.way.detours:
         record = with_note(record, f"went another way: {detour}")
     return record
+
+
+def has_to_be_known(record: Record, way: Way, profile: Profile) -> bool:
+    """Tell whether the road of what has just left goes on record at once: a reversal may be owed after a restart."""
+    return not way.is_first and profile.dialect.kinds[record.kind].on_silence is OnSilence.REVERSE
 
 
 def road_of(record: Record, journal: JournalView) -> str | None:

@@ -11,6 +11,7 @@ from pos_engine.dialects.unionpay import UNIONPAY
 from pos_engine.flow.checks import Order
 from pos_engine.flow.drive import Drive, Finished, drive
 from pos_engine.flow.effects import (
+    NO_WAY,
     Answered,
     Ask,
     Authorise,
@@ -31,6 +32,7 @@ from pos_engine.flow.effects import (
     Silent,
     TakeCard,
     Unreadable,
+    Way,
 )
 from pos_engine.flow.plan import Duty, plan
 from pos_engine.flow.profile import Profile
@@ -91,9 +93,10 @@ class Found:
 
     strays: Callable[[Message, Instant], tuple[Answered | Unreadable, ...]]
     then: Reply
+    way: Way = NO_WAY
 
     def __call__(self, request: Message, now: Instant) -> Happening:
-        return Sent(now, self.strays(request, now))
+        return Sent(now, self.strays(request, now), self.way)
 
 
 class Script:

@@ -9,14 +9,15 @@ from pos_engine import limits
 from pos_engine.dialects.base import Kind, OriginalRef
 from pos_engine.errors import UsageError
 from pos_engine.flow.checks import Order
-from pos_engine.flow.effects import Answered, Emit, Happening, MacState, Save, Send, Silent, Unreadable, Way
+from pos_engine.flow.effects import Answered, Emit, Happening, Listen, MacState, Save, Send, Silent, Unreadable, Way
 from pos_engine.flow.outcomes import Approved, Declined, InDoubt, outcome_of
 from pos_engine.flow.plan import DutyKind, expendable, owed, plan
-from pos_engine.journal.record import State
+from pos_engine.journal.record import Record, State
 from pos_engine.values import Amount, Card
 from tests.support.exchange import (
     PROFILE,
     TRACK,
+    Found,
     Reply,
     Script,
     answer,
@@ -378,6 +379,44 @@ def test_roads_that_could_not_be_had_are_told_with_the_exchange(reply: Reply) ->
     assert record is not None
     assert record.notes[:2] == tuple(f"went another way: {road}" for road in roads)
     assert record.road == "the third road"
+
+
+def sent_by(way: Way, order: Order) -> tuple[Script, Record]:
+    """Run an order whose request takes a road that is told before the answer."""
+    script = Script(signed_on())
+    script.run(Order(kind=Kind.SIGN_ON))
+    script.effects.clear()
+    script.replies = [Found(lambda _request, _now: (), approve(), way)]
+    record = script.run(order).record
+    assert record is not None
+    assert record.road == way.road
+    return script, record
+
+
+def test_the_road_of_what_may_be_reversed_is_on_record_before_the_answer_is_waited_for() -> None:
+    script, _ = sent_by(Way("the second road", is_first=False), sale())
+    exchange = [effect for effect in script.effects if isinstance(effect, Save | Send | Listen)]
+    begun, sent, known, waits, ended = exchange
+    assert isinstance(sent, Send)
+    assert isinstance(waits, Listen)
+    saved = [effect.record for effect in (begun, known, ended) if isinstance(effect, Save)]
+    assert [each.state for each in saved] == [State.PENDING, State.PENDING, State.APPROVED]
+    assert [each.road for each in saved] == [None, "the second road", "the second road"]
+
+
+@pytest.mark.parametrize(
+    ("way", "order"),
+    [
+        # A terminal that starts anew tries that road first anyhow.
+        (Way("the first road"), sale()),
+        # Nothing will be owed for it.
+        (Way("the second road", is_first=False), Order(kind=Kind.ECHO)),
+    ],
+)
+def test_a_road_that_matters_to_nobody_costs_no_saving_before_the_wait(way: Way, order: Order) -> None:
+    script, _ = sent_by(way, order)
+    exchange = [type(effect) for effect in script.effects if isinstance(effect, Save | Send | Listen)]
+    assert exchange == [Save, Send, Listen, Save]
 
 
 def test_only_the_first_reversal_that_may_leave_takes_the_road_of_its_sale() -> None:

@@ -309,8 +309,8 @@ def test_a_named_road_is_tried_first_however_it_is_and_the_usual_ones_come_back(
         routes.send(b"unheard", deadline, road=name)
         with pytest.raises(NoAnswer):
             routes.receive(deadline)
-        assert routes.way() == (name, ())
+        assert routes.way() == (name, (), False)
     # The road of the contingency plan is the present one, and every usual one is better.
     assert not routes.look()
     assert town.ask(routes, b"two") == b"two"
-    assert routes.way() == (f"tcp://127.0.0.1:{usual.address[1]}", ())
+    assert routes.way() == (f"tcp://127.0.0.1:{usual.address[1]}", (), True)

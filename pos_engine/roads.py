@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pos_engine.config.address import Address, Scheme
     from pos_engine.transport.base import Stream
     from pos_engine.transport.certificates import TlsFiles
-    from pos_engine.transport.tls import TlsStream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +33,8 @@ class Builder:
     files: Callable[[], TlsFiles]
     """The files of protected roads; asked for only where there is one."""
     monotonic: Callable[[], float]
-    protected: dict[str, TlsStream | None] = field(default_factory=dict)
-    """The newest connection of each protected road, once there was one."""
+    protected: dict[str, datetime | None] = field(default_factory=dict)
+    """When the certificate ends that each protected road's host has shown last; it outlives the connection."""
 
     def endings(self, wall: datetime) -> tuple[Ending, ...]:
         """Tell which certificates have ended or end soon, those of our files and those that hosts have shown.
@@ -50,8 +49,7 @@ class Builder:
         with suppress(ConfigError):
             ours = self.files().expiring(wall)
             found.extend(Ending(f"{each.file}: {each.subject}", each.until, each.days_left) for each in ours)
-        for name, stream in self.protected.items():
-            until = stream.host_certificate_until if stream is not None else None
+        for name, until in self.protected.items():
             if until is not None and until - wall <= WARNED_BEFORE:
                 found.append(Ending(name, until, (until - wall).days))
         return tuple(sorted(found, key=lambda each: each.until))
@@ -59,7 +57,7 @@ class Builder:
     def road(self, address: Address, stream: Callable[[], Stream] | None = None) -> Route:
         """Build the road to an address; `stream` makes its connections instead of the transport it names."""
         if address.is_protected:
-            self.protected[str(address)] = None
+            self.protected.setdefault(str(address))
         framing = address.framing or (SERIAL_DEFAULT if address.is_serial else self.framing)
         link = Link(
             stream or self._stream(address),
@@ -81,9 +79,13 @@ def _tcp(address: Address, builder: Builder) -> Stream:
 def _tls(address: Address, builder: Builder) -> Stream:
     from pos_engine.transport.tls import TlsStream  # noqa: PLC0415 - only where TLS is spoken
 
-    stream = TlsStream(_tcp(address, builder), builder.files(), address.host, monotonic=builder.monotonic)
-    builder.protected[str(address)] = stream
-    return stream
+    return TlsStream(
+        _tcp(address, builder),
+        builder.files(),
+        address.host,
+        monotonic=builder.monotonic,
+        shown=lambda until: builder.protected.update({str(address): until}),
+    )
 
 
 def _https(address: Address, builder: Builder) -> Stream:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from pos_engine.errors import UsageError
@@ -155,13 +156,25 @@ def parse_addresses(text: str) -> tuple[Address, ...]:
 
 
 def _check_host(host: str, port: int, *, is_name: bool) -> None:
-    labels = all(_LABEL.fullmatch(label) for label in host.rstrip(".").split(".")) if is_name else True
     if not 1 <= port <= PORT_MAX:
         reason = f"a port is a number from 1 to {PORT_MAX}"
         raise UsageError(reason)
-    if len(host) > HOST_CHARACTERS_MAX or not labels:
-        reason = "this is no host name"
+    if not (_is_name(host) if is_name else _is_ipv6(host)):
+        reason = "this is no host name" if is_name else "what stands in brackets is no IPv6 address"
         raise UsageError(reason)
+
+
+def _is_name(host: str) -> bool:
+    labels = host.rstrip(".").split(".")
+    return len(host) <= HOST_CHARACTERS_MAX and all(_LABEL.fullmatch(label) for label in labels)
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        IPv6Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 _ALL: Final = frozenset(_FORMS)

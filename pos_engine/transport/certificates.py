@@ -43,7 +43,7 @@ class Expiry:
 
     file: Path
     subject: str
-    """Its common name, or all of its name where it has none."""
+    """Its common name, all of its name where it has none, or its number where no name of it can be read."""
     until: datetime
     days_left: int
     """Whole days; below zero it has expired."""
@@ -192,17 +192,22 @@ def _why_not_shown(certificate: Path, said: str | None) -> str:
 
 
 def _certificates(file: Path) -> list[Certificate]:
-    """Read every certificate of a file. Raises `ConfigError`."""
-    from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415 - a connection does without it
-
-    try:
-        found = [load_pem_x509_certificate(each) for each in _PEM.findall(_read(file))]
-    except ValueError:
-        found = []
+    """Read the certificates of a file, those that can be read. Raises `ConfigError` where there is none."""
+    # OpenSSL decides what can be used; one that only our library cannot read must not hide the end of the others.
+    found = [each for each in map(_certificate, _PEM.findall(_read(file))) if each is not None]
     if not found:
         reason = f"{file}: no certificate can be read from it"
         raise ConfigError(reason)
     return found
+
+
+def _certificate(text: bytes) -> Certificate | None:
+    from cryptography.x509 import InvalidVersion, load_pem_x509_certificate  # noqa: PLC0415 - a connection does without
+
+    try:
+        return load_pem_x509_certificate(text)
+    except (ValueError, InvalidVersion):
+        return None
 
 
 def _expiry(file: Path, certificate: Certificate, wall: datetime) -> Expiry:
@@ -215,8 +220,12 @@ def _expiry(file: Path, certificate: Certificate, wall: datetime) -> Expiry:
 def _subject(certificate: Certificate) -> str:
     from cryptography.x509.oid import NameOID  # noqa: PLC0415 - loaded with the certificate
 
-    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    name = str(names[0].value) if names else certificate.subject.rfc4514_string()
+    try:
+        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        name = str(names[0].value) if names else certificate.subject.rfc4514_string()
+    except ValueError:
+        # Old authorities write names in an alphabet that the library takes for UTF-8.
+        name = f"serial number {certificate.serial_number:X}"
     return "".join(each if each.isprintable() else "?" for each in name) or "a certificate without a name"
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from pos_engine import limits
 from pos_engine.errors import NoAnswer, NotSent, Trouble
+from pos_engine.framing.line import WORDS_MAX
 from pos_engine.transport.base import Silence
 from pos_engine.transport.tcp import TcpStream
 
@@ -184,7 +185,7 @@ class Telnet:
 class Rfc2217Stream:
     """A `Stream` over the serial line behind the device server at `host` and `port`, set as `line` says."""
 
-    __slots__ = ("_arrived", "_line", "_monotonic", "_tcp", "_telnet")
+    __slots__ = ("_arrived", "_awaits_answer", "_line", "_monotonic", "_tcp", "_telnet")
 
     def __init__(
         self, host: str, port: int, line: SerialLine, *, monotonic: Callable[[], float] = time.monotonic
@@ -195,6 +196,8 @@ class Rfc2217Stream:
         self._monotonic = monotonic
         self._telnet = Telnet()
         self._arrived = bytearray()
+        # Whether a request may still be under way: its sender has heard nothing since, or waits for more than it heard.
+        self._awaits_answer = False
 
     @property
     def peer(self) -> str:
@@ -240,12 +243,19 @@ class Rfc2217Stream:
             # It came while the server held us up, so it cannot be the answer, and nobody could tell any more.
             reason = f"{self.peer}: spoke before it was asked"
             raise NotSent(reason, trouble=Trouble.CLOSED)
+        # A word of the line, as the ACK of an answer is, asks for nothing. No request is as short.
+        self._awaits_answer = self._awaits_answer or len(data) > WORDS_MAX
         self._tcp.send(escaped(data), self._left_s(deadline))
 
     def receive(self, timeout_s: float) -> bytes:
         """Return what came of the line, b"" when the server has closed; telnet's own words are answered meanwhile."""
         deadline = self._monotonic() + timeout_s
-        self._pump_until(lambda: bool(self._arrived), deadline)
+        is_wait = timeout_s > 0
+        # Whatever ends a wait but bytes of the line, an interrupt included, leaves what was asked for unanswered.
+        self._awaits_answer = self._awaits_answer or is_wait
+        came = self._pump_until(lambda: bool(self._arrived), deadline)
+        # What a mere look finds may lie there behind a request that was given up.
+        self._awaits_answer = self._awaits_answer and not (is_wait and came)
         data = bytes(self._arrived)
         self._arrived.clear()
         return data
@@ -263,9 +273,14 @@ class Rfc2217Stream:
         return True
 
     def close(self) -> None:
-        """Have the server throw away what the line has not sent yet, and close."""
+        """Close; a request that has no answer is thrown away where the line has not sent it yet.
+
+        It must not arrive after its reversal. Behind an answer nothing is thrown away: only its ACK can still wait in
+        the server, and without that the host would repeat the answer to nobody.
+        """
         try:
-            self._tcp.send(setting(PURGE, bytes([PURGE_OUTPUT])), 0)
+            if self._awaits_answer:
+                self._tcp.send(setting(PURGE, bytes([PURGE_OUTPUT])), 0)
         except (NoAnswer, NotSent):
             pass
         finally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import select
 import socket
 import struct
 import termios
@@ -16,7 +17,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pos_engine import limits
 from pos_engine.errors import NoAnswer, NotSent, Trouble
@@ -48,6 +49,8 @@ REASONS: Final = {
     errno.EPERM: Fault("not permitted", Trouble.LOCAL),
 }
 """What an installer meets, in plain words; anything else is said in the system's words."""
+
+_MILLISECONDS: Final = 1000
 
 NOT_CONNECTED: Final = Fault("not connected", Trouble.CLOSED)
 
@@ -102,11 +105,11 @@ class TcpStream:
     def connect(self, timeout_s: float) -> None:
         """Try the host's addresses in turn, each with its share of the time left; `NotSent` when none answers."""
         deadline = self._monotonic() + timeout_s
-        targets = _resolve(self._place, timeout_s)
+        targets = _resolve(self._place, deadline, self._monotonic)
         fault = NOT_CONNECTED
         for tried, target in enumerate(targets):
-            share_s = (deadline - self._monotonic()) / (len(targets) - tried)
-            opened = _open(target, share_s)
+            now = self._monotonic()
+            opened = _open(target, now + (deadline - now) / (len(targets) - tried), self._monotonic)
             if isinstance(opened, socket.socket):
                 self._socket = opened
                 return
@@ -171,7 +174,7 @@ class TcpStream:
         if self._socket is None:
             return 0, NOT_CONNECTED
         try:
-            self._socket.settimeout(self._slice_s(deadline))
+            self._socket.settimeout(_slice_s(deadline, self._monotonic))
             return self._socket.send(data), None
         except OSError as error:
             if not _is_wait_over(error):
@@ -183,13 +186,10 @@ class TcpStream:
         if self._socket is None:
             return None, NOT_CONNECTED
         try:
-            self._socket.settimeout(self._slice_s(deadline))
+            self._socket.settimeout(_slice_s(deadline, self._monotonic))
             return self._socket.recv(limits.RECEIVE_BYTES_MAX), None
         except OSError as error:
             return None, None if _is_wait_over(error) else _fault(error)
-
-    def _slice_s(self, deadline: float) -> float:
-        return min(limits.WAIT_SLICE_S, max(0.0, deadline - self._monotonic()))
 
 
 def _is_wait_over(error: OSError) -> bool:
@@ -197,29 +197,56 @@ def _is_wait_over(error: OSError) -> bool:
     return isinstance(error, BlockingIOError) or (isinstance(error, TimeoutError) and error.errno is None)
 
 
-def _open(target: _Target, timeout_s: float) -> socket.socket | Fault:
+def _open(target: _Target, deadline: float, monotonic: Callable[[], float]) -> socket.socket | Fault:
     """Return a connected socket, or the reason why there is none."""
     family, address = target
-    if timeout_s <= 0:
+    if monotonic() >= deadline:
         return REASONS[errno.ETIMEDOUT]
     opened = None
     try:
         opened = socket.socket(family, socket.SOCK_STREAM)
-        opened.settimeout(timeout_s)
-        opened.connect(address)
-        if opened.getsockname() == opened.getpeername():
-            # A local port nobody listens on may be the one just chosen for this end: TCP then connects it to itself.
-            raise ConnectionRefusedError(errno.ECONNREFUSED, "connected to itself")
+        _connect(opened, address, deadline, monotonic)
         for level, option, value in ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), *KEEP_ALIVE):
             opened.setsockopt(level, option, value)
-    except OSError as error:
+    except BaseException as error:
+        # An interrupt by the user, too, must not leave an attempt behind that goes on.
         if opened is not None:
             opened.close()
-        return _fault(error)
+        if isinstance(error, OSError):
+            return _fault(error)
+        raise
     return opened
 
 
-def _resolve(place: _Place, timeout_s: float) -> list[_Target]:
+def _connect(opened: socket.socket, address: tuple[Any, ...], deadline: float, monotonic: Callable[[], float]) -> None:
+    """Connect, looking at the clock every now and then: the kernel's own stands still while the machine sleeps."""
+    opened.setblocking(False)  # noqa: FBT003 - its only form
+    number = opened.connect_ex(address)
+    if number == errno.EINPROGRESS:
+        _await_connection(opened, deadline, monotonic)
+        number = opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if not number and opened.getsockname() == opened.getpeername():
+        # A local port nobody listens on may be the one just chosen for this end: TCP then connects it to itself.
+        number = errno.ECONNREFUSED
+    if number:
+        raise OSError(number, os.strerror(number))
+
+
+def _await_connection(opened: socket.socket, deadline: float, monotonic: Callable[[], float]) -> None:
+    """Wait until it is known what becomes of an attempt; `TimeoutError` when time is up."""
+    poll = select.poll()
+    poll.register(opened, select.POLLOUT)
+    while not poll.poll(_slice_s(deadline, monotonic) * _MILLISECONDS):
+        if monotonic() >= deadline:
+            raise TimeoutError
+
+
+def _slice_s(deadline: float, monotonic: Callable[[], float]) -> float:
+    """Return how long to wait before the clock is looked at again."""
+    return min(limits.WAIT_SLICE_S, max(0.0, deadline - monotonic()))
+
+
+def _resolve(place: _Place, deadline: float, monotonic: Callable[[], float]) -> list[_Target]:
     """Find the addresses of a host; `NotSent` when its name is not known or the look-up takes too long.
 
     The system's look-up of a name cannot be given a time limit. It runs in a thread of its own that is left alone when
@@ -227,18 +254,19 @@ def _resolve(place: _Place, timeout_s: float) -> list[_Target]:
     """
     answer = _look_up(place, socket.AI_NUMERICHOST)
     if isinstance(answer, Fault):
-        answer = _look_up_within(place, timeout_s)
+        answer = _look_up_until(place, deadline, monotonic)
     if isinstance(answer, Fault):
         reason = f"{place}: {answer.words}"
         raise NotSent(reason, trouble=answer.trouble)
     return answer
 
 
-def _look_up_within(place: _Place, timeout_s: float) -> list[_Target] | Fault:
+def _look_up_until(place: _Place, deadline: float, monotonic: Callable[[], float]) -> list[_Target] | Fault:
     answers: list[list[_Target] | Fault] = []
     thread = threading.Thread(target=lambda: answers.append(_look_up(place)), name="name-look-up", daemon=True)
     thread.start()
-    thread.join(max(0.0, timeout_s))
+    while thread.is_alive() and monotonic() < deadline:
+        thread.join(_slice_s(deadline, monotonic))
     return answers[0] if answers else Fault("the name look-up timed out", Trouble.NAME)
 
 

@@ -140,9 +140,12 @@ class _Conversation:
 
     @property
     def host_certificate_until(self) -> datetime | None:
-        """When the host's certificate ends."""
-        ends = (self._tls.getpeercert() or {}).get("notAfter")
-        return datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC) if isinstance(ends, str) else None
+        """When the host's certificate ends; `None` where that cannot be read, which is no reason not to speak to it."""
+        # A name in it that is no text, for example, which OpenSSL has no need to read.
+        with suppress(ValueError, ssl.SSLError):
+            ends = (self._tls.getpeercert() or {}).get("notAfter")
+            return datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC) if isinstance(ends, str) else None
+        return None
 
     def feed(self, data: bytes) -> None:
         """Take what came from the host."""
@@ -186,15 +189,25 @@ class _Conversation:
             self._tls.unwrap()
 
 
+def _nobody_asks(_until: datetime | None) -> None:
+    """Forget when a certificate ends."""
+
+
 class TlsStream:
     """A `Stream` over `inner`, to the host whose certificate is made out to `server_name`, a name or an IP address."""
 
-    __slots__ = ("_conversation", "_fault", "_files", "_held", "_inner", "_monotonic", "_name", "_until")
+    __slots__ = ("_conversation", "_fault", "_files", "_held", "_inner", "_monotonic", "_name", "_shown", "_until")
 
     def __init__(
-        self, inner: Stream, files: TlsFiles, server_name: str, *, monotonic: Callable[[], float] = time.monotonic
+        self,
+        inner: Stream,
+        files: TlsFiles,
+        server_name: str,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        shown: Callable[[datetime | None], object] = _nobody_asks,
     ) -> None:
-        """Remember what to connect; nothing happens yet."""
+        """Remember what to connect; nothing happens yet. `shown` is told of each `host_certificate_until`."""
         self._inner = inner
         self._files = files
         # A certificate names a host without the dot that may end its name.
@@ -203,6 +216,7 @@ class TlsStream:
         self._conversation: _Conversation | None = None
         self._fault: Fault | None = NOT_CONNECTED
         self._held = b""
+        self._shown = shown
         self._until: datetime | None = None
 
     @property
@@ -217,7 +231,7 @@ class TlsStream:
 
     @property
     def host_certificate_until(self) -> datetime | None:
-        """When the certificate ends that the host has shown; `None` before `connect`."""
+        """When the certificate ends that the host has shown; `None` before `connect`, and where it cannot be read."""
         return self._until
 
     def connect(self, timeout_s: float) -> None:
@@ -235,6 +249,7 @@ class TlsStream:
             self._inner.close()
             raise
         self._until = conversation.host_certificate_until
+        self._shown(self._until)
         self._conversation, self._fault = conversation, None
 
     def send(self, data: bytes, timeout_s: float) -> None:

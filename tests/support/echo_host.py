@@ -13,7 +13,7 @@ import threading
 from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 WAIT_S: Final = 10.0
 """No test waits this long unless it is broken; then it fails instead of hanging."""
@@ -57,6 +57,20 @@ def echo_once(connection: socket.socket) -> None:
 def reset(connection: socket.socket) -> None:
     """Make the coming close a reset instead of an orderly end."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@contextlib.contextmanager
+def swallowing_port() -> Iterator[tuple[str, int]]:
+    """Give an address that lets every attempt to connect wait: nobody accepts, and the queue is full."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        address: tuple[str, int] = listener.getsockname()
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)  # noqa: FBT003 - its only form
+            with contextlib.suppress(BlockingIOError):
+                waiting.connect(address)
+        yield address
 
 
 class EchoHost:

@@ -35,6 +35,9 @@ class DeviceServer:
         os.close(own)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address: tuple[str, int] = self._listener.getsockname()
+        self.heard = bytearray()
+        """All that clients have said, telnet's own words too."""
+        self._ended = threading.Semaphore(0)
         self._client: socket.socket | None = None
         self._lock = threading.Lock()
         self._stopping = False
@@ -70,6 +73,10 @@ class DeviceServer:
                 with suppress(OSError):
                     self._client.shutdown(socket.SHUT_RDWR)
 
+    def wait_for_end(self) -> None:
+        """Wait until one more client has gone, and all that it has said was heard."""
+        assert self._ended.acquire(timeout=WAIT_S), "the client did not go"
+
     def write(self, data: bytes) -> None:
         """Send to the client; the port manager calls it too."""
         with self._lock:
@@ -89,6 +96,7 @@ class DeviceServer:
                 self._talk(client)
             with self._lock:
                 self._client = None
+            self._ended.release()
 
     def _talk(self, client: socket.socket) -> None:
         # Its types name the client's class for both; any port, and anything with a `write`, will do.
@@ -100,6 +108,7 @@ class DeviceServer:
                 return
             if not data:
                 return
+            self.heard += data
             line = b"".join(manager.filter(data))
             if line:
                 os.write(self.port.fileno(), line)

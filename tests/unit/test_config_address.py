@@ -16,6 +16,7 @@ from pos_engine.framing.registry import FRAMINGS
     [
         ("tcp://127.0.0.1:9583", Address(scheme="tcp", host="127.0.0.1", port=9583)),
         ("tcp://[::1]:1", Address(scheme="tcp", host="::1", port=1)),
+        ("tcp://[::ffff:10.0.0.1]:1", Address(scheme="tcp", host="::ffff:10.0.0.1", port=1)),
         ("tls://pos.example:65535", Address(scheme="tls", host="pos.example", port=65535)),
         ("https://pos.example", Address(scheme="https", host="pos.example", port=443, path="/")),
         (
@@ -60,6 +61,13 @@ def test_an_address_is_read(text: str, address: Address) -> None:
         "udp://h:1",
         "tcp://:9583",
         "tcp://::1:9583",
+        "tcp://[abc]:1",
+        "tls://[dead]:9583",
+        "tcp://[1.2.3.4]:1",
+        "https://[.]",
+        "rfc2217://[::::]:1",
+        "tcp://[::12345]:1",
+        "tcp://[fe80::1%eth0]:1",
         "tcp://user:secret@host:9583",
         "tcp://127.0.0.1:٩٥٨٣",
         "tcp://h",

@@ -7,27 +7,27 @@ import ssl
 import threading
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from pos_engine import config, limits
-from pos_engine.config.address import SerialLine
+from pos_engine.config.address import SerialLine, parse_address
 from pos_engine.errors import ConfigError, NoAnswer, NotSent, UsageError
-from pos_engine.flow.outcomes import InDoubt
 from pos_engine.framing.length import LengthFramer
 from pos_engine.link import Link
+from pos_engine.roads import Builder
 from pos_engine.routes import Route, Routes
 from pos_engine.terminal import Terminal
 from pos_engine.transport.rfc2217 import ANSWER, COM_PORT, IAC, RESUME, SB, SE, SUSPEND, WILL, Rfc2217Stream, setting
 from pos_engine.transport.tcp import TcpStream
 from pos_engine.transport.tls import TlsFiles, TlsStream
 from pos_engine.values import Amount
-from simulators.server import BackgroundServer
-from tests.support.echo_host import WAIT_S, EchoHost, frame, read_frame
+from tests.support.echo_host import WAIT_S, EchoHost, frame, read_frame, swallowing_port
 from tests.support.leaping_clock import LeapingClock
 from tests.support.shop import Shop
-from tests.support.tls_host import NAME, Pki, host_context
+from tests.support.tls_host import NAME, Heard, Pki, echo_back, host_context, protected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,20 +89,6 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
 
 
 @contextmanager
-def swallowing_port() -> Iterator[tuple[str, int]]:
-    """Give an address that lets every attempt to connect wait: nobody accepts, and the queue is full."""
-    with ExitStack() as stack:
-        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
-        address: tuple[str, int] = listener.getsockname()
-        for _ in range(4):
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)  # noqa: FBT003 - its only form
-            with suppress(BlockingIOError):
-                waiting.connect(address)
-        yield address
-
-
-@contextmanager
 def closed_port() -> Iterator[tuple[str, int]]:
     """Give an address at which nobody listens, and which nobody else is given meanwhile."""
     with socket.socket() as bound:
@@ -117,113 +103,13 @@ def swallow(connection: socket.socket) -> None:
         pass
 
 
-class Relay:
-    """A road to a host, which can be shut, opened and made to swallow; it knows which messages have passed."""
-
-    def __init__(self, host: BackgroundServer) -> None:
-        self.passed: list[bytes] = []
-        self.swallows = False
-        self._host = host
-        self._listener = socket.socket()
-        self._listener.bind(("127.0.0.1", 0))
-        self.address = f"tcp://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-
-    def open(self) -> None:
-        self._listener.listen()
-        self._thread.start()
-
-    def close(self) -> None:
-        if self._thread.is_alive():
-            with suppress(OSError):
-                self._listener.shutdown(socket.SHUT_RDWR)
-            self._thread.join(WAIT_S)
-        self._listener.close()
-
-    def types(self) -> list[str]:
-        """List the message types that have passed: behind five bytes of TPDU and six of header."""
-        return [payload[11:13].hex() for payload in self.passed]
-
-    def _serve(self) -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                connection.settimeout(WAIT_S)
-                with connection, suppress(OSError):
-                    self._relay(connection)
-
-    def _relay(self, connection: socket.socket) -> None:
-        while (payload := read_frame(connection)) is not None:
-            self.passed.append(payload)
-            if self.swallows:
-                continue
-            with socket.create_connection((self._host.host, self._host.port), WAIT_S) as onward:
-                onward.sendall(frame(payload))
-                answer = read_frame(onward)
-            if answer is not None:
-                connection.sendall(frame(answer))
-
-
-@contextmanager
-def a_shop_with_two_roads(
-    folder: Path, *, first_is_open: bool
-) -> Iterator[tuple[Relay, Relay, LeapingClock, Terminal]]:
-    """Open a signed-on terminal with two roads to one host, each with little patience."""
-    clock = LeapingClock()
-    with ExitStack() as stack:
-        host = stack.enter_context(BackgroundServer())
-        first, second = Relay(host), Relay(host)
-        stack.callback(first.close)
-        stack.callback(second.close)
-        second.open()
-        if first_is_open:
-            first.open()
-        address = f"{first.address}?answer_s={PATIENCE_S}, {second.address}?answer_s={PATIENCE_S}"
-        terminal = stack.enter_context(Shop(folder, host.port).open(address=address, clock=clock))
-        terminal.sign_on()
-        yield first, second, clock, terminal
-
-
-def test_the_first_reversal_takes_the_road_of_its_sale_though_an_echo_was_silent_before(tmp_path: Path) -> None:
-    """Over another road a reversal may overtake its sale, which the host then books behind it: money is lost.
-
-    The sale's was the second silence in a row, so its road is given a rest before the first reversal.
-    """
-    with a_shop_with_two_roads(tmp_path, first_is_open=True) as (first, second, _, terminal):
-        first.swallows = True
-        with pytest.raises(NoAnswer):
-            terminal.echo()
-        assert isinstance(terminal.sale(SALE), InDoubt)
-        first.swallows = False
-        terminal.tick()
-        assert REVERSAL not in second.types()
-        assert REVERSAL in first.types()
-
-
-def test_the_first_reversal_takes_the_road_of_its_sale_though_a_better_one_has_rested(tmp_path: Path) -> None:
-    """The sale went over the second road; by the time of its reversal the first one is preferred again."""
-    with a_shop_with_two_roads(tmp_path, first_is_open=False) as (first, second, clock, terminal):
-        second.swallows = True
-        assert isinstance(terminal.sale(SALE), InDoubt)
-        second.swallows = False
-        first.open()
-        clock.leap(limits.ROUTE_REST_FIRST_S + 1)
-        terminal.tick()
-        assert REVERSAL not in first.types()
-        assert REVERSAL in second.types()
-
-
-def test_the_first_reversal_takes_the_road_of_its_sale_though_the_usual_roads_are_back_in_use(tmp_path: Path) -> None:
-    """A contingency plan takes another road for one sale; when that ends in doubt, so must its reversal."""
-    with a_shop_with_two_roads(tmp_path, first_is_open=True) as (first, second, _, terminal):
-        terminal.use_route(f"{second.address}?answer_s={PATIENCE_S}")
-        second.swallows = True
-        assert isinstance(terminal.sale(SALE), InDoubt)
-        terminal.use_route(None)
-        second.swallows = False
-        terminal.tick()
-        assert REVERSAL not in first.types()
-        assert REVERSAL in second.types()
+def test_a_request_without_time_left_says_nothing_about_any_road(town: Town) -> None:
+    """Health memory never starves a good road: it was not even tried."""
+    good = town.host()
+    routes = town.routes(town.road(good.address), town.road(good.address))
+    with pytest.raises(NotSent, match="no time left"):
+        routes.send(b"too late", town.clock())
+    assert [each.rests_s for each in routes.states()] == [0, 0]
 
 
 def test_a_road_that_was_not_tried_because_no_time_was_left_is_not_given_a_rest(town: Town) -> None:
@@ -400,6 +286,32 @@ def test_a_road_with_a_connection_for_each_request_is_not_left_connected_by_a_lo
         town.clock.leap(limits.ROUTE_REST_FIRST_S + 1)
         assert routes.look()
         assert not routes.states()[0].connected
+
+
+@pytest.mark.parametrize("way", ["a failure", "another road", "the road anew"])
+def test_that_a_hosts_certificate_ends_soon_is_told_also_when_its_connection_is_gone(pki: Pki, way: str) -> None:
+    clock, wall = LeapingClock(), datetime.now(UTC)
+    builder = Builder(framing="be2", connect_timeout_s=PLENTY_S, files=lambda: TlsFiles(ca=pki.file), monotonic=clock)
+
+    def road(text: str) -> Route:
+        return builder.road(parse_address(text))
+
+    leaf = pki.ca.issue_cert("127.0.0.1", not_after=wall + timedelta(days=3))
+    with EchoHost(protected(host_context(leaf), Heard(), echo_back)) as host, ExitStack() as stack:
+        address = f"tls://127.0.0.1:{host.address[1]}"
+        routes = Routes([road(address)], monotonic=clock, make=road, endings=builder.endings)
+        stack.callback(routes.close)
+        assert routes.endings(wall) == ()
+        routes.send(b"one", clock() + PLENTY_S)
+        told = routes.endings(wall)
+        assert [(each.name, each.days_left) for each in told] == [(address, 2)]
+        routes.close()
+        if way != "a failure":
+            routes.use("tls://127.0.0.1:1" if way == "another road" else address)
+    if way == "a failure":
+        with pytest.raises(NotSent):
+            routes.send(b"two", clock() + PLENTY_S)
+    assert routes.endings(wall) == told
 
 
 def device_server(connection: socket.socket) -> None:

@@ -30,6 +30,8 @@ from pos_engine.transport.rfc2217 import (
     ANSWER,
     COM_PORT,
     IAC,
+    PURGE,
+    PURGE_OUTPUT,
     WILL,
     Rfc2217Stream,
     Telnet,
@@ -41,9 +43,11 @@ from pos_engine.transport.serial import SerialStream
 from simulators.server import BackgroundServer
 from tests.support.host_client import Bench
 from tests.support.host_roads import WAIT_S, Cable
+from tests.support.rfc2217_server import DeviceServer
 from tests.support.stx_line import TIMERS, Fault, Line, Mishap
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 QUIET_S = limits.LINE_INTER_BYTE_S
@@ -270,6 +274,84 @@ def test_a_far_line_has_the_time_that_a_frame_takes_at_its_speed() -> None:
     finally:
         link.close()
         server.close()
+
+
+class FarShop:
+    """A terminal's line behind a device server, and the host at the end of it, which answers as it is told."""
+
+    def __init__(self, server: DeviceServer) -> None:
+        self._server = server
+        self.stream = Rfc2217Stream(*server.address, SerialLine())
+        self.stream.connect(WAIT_S)
+
+    def ask(self, answer: bytes = b"") -> None:
+        """Have the terminal send a request and the host answer, and wait for the first byte of it."""
+        self.stream.send(frame(REQUEST), WAIT_S)
+        came = b""
+        while not came.endswith(frame(REQUEST)):
+            came += os.read(self._server.line_fd, 1000)
+        if answer:
+            os.write(self._server.line_fd, answer)
+            assert self.stream.receive(WAIT_S)
+
+    def acknowledge(self) -> None:
+        self.stream.send(bytes([ACK]), WAIT_S)
+
+    def wait_in_vain(self) -> None:
+        with pytest.raises(Silence):
+            self.stream.receive(0.05)
+
+    def look(self) -> None:
+        """Look whether anything lies there, as is done with a connection that is kept or given up."""
+        assert not self.stream.stale()
+        with pytest.raises(Silence):
+            self.stream.receive(0)
+
+    def is_purged(self) -> bool:
+        """Close, and tell whether what the line had not sent was thrown away."""
+        self.stream.close()
+        self._server.wait_for_end()
+        return setting(PURGE, bytes([PURGE_OUTPUT])) in self._server.heard
+
+
+@pytest.fixture
+def far_shop() -> Iterator[FarShop]:
+    with DeviceServer() as server:
+        yield FarShop(server)
+
+
+def test_the_ack_of_an_answer_is_not_thrown_away_with_the_connection(far_shop: FarShop) -> None:
+    for _ in range(2):
+        far_shop.ask(frame(b"answer"))
+        far_shop.acknowledge()
+        far_shop.look()
+    assert not far_shop.is_purged()
+
+
+def test_the_ack_of_an_answer_is_not_thrown_away_by_the_next_connection(far_shop: FarShop) -> None:
+    assert not far_shop.is_purged()
+
+
+def test_the_ack_of_an_answer_that_came_after_a_repetition_is_not_thrown_away(far_shop: FarShop) -> None:
+    far_shop.ask()
+    far_shop.wait_in_vain()
+    far_shop.ask(frame(b"answer"))
+    far_shop.acknowledge()
+    assert not far_shop.is_purged()
+
+
+def test_a_request_that_is_given_up_is_thrown_away_with_the_connection(far_shop: FarShop) -> None:
+    far_shop.ask(frame(b"answer"))
+    far_shop.acknowledge()
+    far_shop.ask()
+    assert far_shop.is_purged()
+
+
+def test_a_request_is_thrown_away_although_something_else_came_meanwhile(far_shop: FarShop) -> None:
+    far_shop.ask(bytes([EOT]))
+    far_shop.wait_in_vain()
+    far_shop.look()
+    assert far_shop.is_purged()
 
 
 @pytest.mark.parametrize(

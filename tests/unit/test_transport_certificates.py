@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ssl
 import subprocess
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -8,6 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from pos_engine import limits
 from pos_engine.errors import ConfigError, NotSent, Trouble
@@ -168,6 +173,48 @@ def test_a_certificate_without_a_common_name_is_told_by_all_of_its_name(pki: Pki
     mine = write_client(tmp_path / "mine.pem", pki.ca.issue_cert(NAME))
     (told,) = TlsFiles(None, mine).expiring(datetime.now(UTC), within=365_000 * DAY)
     assert "O=" in told.subject
+
+
+def altered(path: Path, old: bytes, new: bytes) -> Path:
+    """Write a certificate that vouches for itself and ends soon, with some of its bytes exchanged for others."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    # One letter for every byte that a name in Latin-1 has.
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Z_rich")])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 0x1F2E, now - DAY, now + 5 * DAY)
+    der = made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+    assert old in der
+    path.write_text(ssl.DER_cert_to_PEM_cert(der.replace(old, new)))
+    return path
+
+
+UTF8_NAME: Final = b"\x0c\x06Z_rich"
+TELETEX_NAME: Final = b"\x14\x06Z\xfcrich"
+VERSION_3: Final = b"\xa0\x03\x02\x01\x02"
+VERSION_6: Final = b"\xa0\x03\x02\x01\x05"
+
+
+def test_a_certificate_whose_name_cannot_be_read_is_told_by_its_number(tmp_path: Path) -> None:
+    file = altered(tmp_path / "ca.pem", UTF8_NAME, TELETEX_NAME)
+    files = TlsFiles(file)
+    files.check()
+    (told,) = files.expiring(datetime.now(UTC))
+    assert (told.file, told.subject, told.days_left) == (file, "serial number 1F2E", 4)
+
+
+def test_a_certificate_of_a_version_that_nobody_knows_costs_no_warning_of_others(pki: Pki, tmp_path: Path) -> None:
+    file = altered(tmp_path / "ca.pem", VERSION_3, VERSION_6)
+    alone = TlsFiles(file)
+    alone.context()
+    with pytest.raises(ConfigError, match="no certificate can be read from it") as caught:
+        alone.check()
+    assert caught.value.__context__ is None
+    now = datetime.now(UTC)
+    soon = pki.ca.issue_cert(NAME, common_name="the next one", not_after=now + 5 * DAY)
+    file.write_bytes(file.read_bytes() + soon.cert_chain_pems[0].bytes())
+    files = TlsFiles(file)
+    files.check()
+    assert [each.subject for each in files.expiring(now)] == ["the next one"]
 
 
 def test_a_system_without_a_store_trusts_nobody_and_says_so_with_the_connection(

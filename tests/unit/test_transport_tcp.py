@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
+import signal
 import socket
 import threading
-from contextlib import closing
-from typing import TYPE_CHECKING
+import time
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,12 +16,15 @@ from pos_engine import limits
 from pos_engine.errors import NoAnswer, NotSent, Trouble
 from pos_engine.transport.base import Silence
 from pos_engine.transport.tcp import REASONS, TcpStream
-from tests.support.echo_host import EchoHost, echo_once, reset
+from tests.support.echo_host import EchoHost, echo_once, reset, swallowing_port
+from tests.support.leaping_clock import LeapingClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 PLENTY_S = 10.0
+SOON_S = 0.2
+SHOP_NAME = "pos.example"
 
 
 def test_an_ipv6_address_is_shown_in_brackets() -> None:
@@ -44,6 +50,87 @@ def test_no_time_at_all_is_not_sent() -> None:
         assert caught.value.trouble is Trouble.NO_CONNECTION
         stream.close()
         assert host.accepted == 0
+
+
+@contextmanager
+def asleep_meanwhile(clock: LeapingClock) -> Iterator[None]:
+    """Let the machine sleep for an hour soon; what waits then ends with its deadline, or a second after it."""
+    asleep = threading.Timer(SOON_S, clock.leap, [3600.0])
+    began = time.monotonic()
+    asleep.start()
+    yield
+    asleep.join()
+    assert time.monotonic() - began < SOON_S + limits.WAIT_SLICE_S + 1.0
+
+
+def test_an_attempt_to_connect_ends_with_its_deadline_although_the_machine_slept() -> None:
+    clock = LeapingClock()
+    with swallowing_port() as address, asleep_meanwhile(clock):
+        stream = TcpStream(*address, monotonic=clock)
+        with pytest.raises(NotSent, match="timed out") as caught:
+            stream.connect(PLENTY_S)
+        assert caught.value.trouble is Trouble.NO_CONNECTION
+
+
+def resolver_of(monkeypatch: pytest.MonkeyPatch, rows: Callable[[], list[tuple[str, int]]]) -> None:
+    """Have the system's look-up answer with `rows` for the one name, and as usual for all others."""
+    usual = socket.getaddrinfo
+
+    def answer(host: str, port: int, *more: int, **named: int) -> list[Any]:
+        if host != SHOP_NAME or named["flags"] & socket.AI_NUMERICHOST:
+            return usual(host, port, *more, **named)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", row) for row in rows()]
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+
+
+def test_a_look_up_ends_with_its_deadline_although_the_machine_slept(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, resolved = LeapingClock(), threading.Event()
+
+    def rows() -> list[tuple[str, int]]:
+        resolved.wait(PLENTY_S)
+        return []
+
+    resolver_of(monkeypatch, rows)
+    with asleep_meanwhile(clock), pytest.raises(NotSent, match="the name look-up timed out") as caught:
+        TcpStream(SHOP_NAME, 1, monotonic=clock).connect(PLENTY_S)
+    resolved.set()
+    assert caught.value.trouble is Trouble.NAME
+
+
+def test_the_addresses_of_a_name_are_tried_in_turn_each_with_its_share_of_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "WAIT_SLICE_S", 0.05)
+    with swallowing_port() as silent, EchoHost() as first, EchoHost() as second:
+        resolver_of(monkeypatch, lambda: [silent, first.address, second.address])
+        with closing(TcpStream(SHOP_NAME, 1)) as stream:
+            stream.connect(1.0)
+            stream.send(b"\x00\x01a", PLENTY_S)
+            assert stream.receive(PLENTY_S) == b"\x00\x01a"
+        assert (first.accepted, second.accepted) == (1, 0)
+
+
+def test_an_interrupted_attempt_to_connect_leaves_no_open_socket(recwarn: pytest.WarningsRecorder) -> None:
+    def strike(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    # What other tests have left behind is not this one's.
+    gc.collect()
+    recwarn.clear()
+    before = signal.signal(signal.SIGALRM, strike)
+    try:
+        with swallowing_port() as address:
+            stream = TcpStream(*address)
+            signal.setitimer(signal.ITIMER_REAL, SOON_S)
+            with pytest.raises(KeyboardInterrupt):
+                stream.connect(PLENTY_S)
+            stream.close()
+            gc.collect()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert [str(each.message) for each in recwarn] == []
 
 
 def reset_when_told(told: threading.Event) -> Callable[[socket.socket], None]:

@@ -9,6 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtensionOID, NameOID
 
 from pos_engine import limits
 from pos_engine.errors import NoAnswer, NotSent, Trouble
@@ -343,3 +348,36 @@ def test_the_end_of_the_host_s_certificate_is_told(pki: Pki) -> None:
     with connecting(protected(host_context(leaf), Heard(), echo_back), TlsFiles(pki.file)) as (stream, _):
         stream.connect(PLENTY_S)
         assert stream.host_certificate_until == now + 20 * DAY
+
+
+@pytest.mark.parametrize("version", BOTH_VERSIONS, ids=str)
+def test_a_host_whose_certificate_python_cannot_read_is_good_and_its_end_is_not_known(
+    version: ssl.TLSVersion, tmp_path: Path
+) -> None:
+    """OpenSSL verifies it; what fails is turning a mail address in Latin-1 into text."""
+    names = der_names((0x82, NAME.encode()), (0x81, b"kass\xe9@pos.example"))
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 7, now - DAY, now + DAY)
+    certificate = made.add_extension(
+        x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, names), critical=False
+    ).sign(key, hashes.SHA256())
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(certificate.public_bytes(Encoding.PEM))
+    chain = tmp_path / "host.pem"
+    chain.write_bytes(ca.read_bytes() + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain)
+    context.minimum_version = context.maximum_version = version
+    with connecting(protected(context, Heard(), echo_back), TlsFiles(ca)) as (stream, _):
+        stream.connect(PLENTY_S)
+        assert stream.host_certificate_until is None
+        stream.send(REQUEST, PLENTY_S)
+        assert stream.receive(PLENTY_S) == REQUEST
+
+
+def der_names(*names: tuple[int, bytes]) -> bytes:
+    """Return a certificate's list of other names, by tag, in DER; whatever stands in it."""
+    body = b"".join(bytes([tag, len(said)]) + said for tag, said in names)
+    return bytes([0x30, len(body)]) + body

@@ -244,6 +244,17 @@ def test_a_proven_approval_after_a_plain_decline_is_taken_back_and_the_decline_s
     assert record_of(script.run(KEYED)).state is State.DECLINED
 
 
+def test_a_decline_that_was_booked_is_taken_back_once_however_often_its_approval_comes() -> None:
+    script = Script(signed_on(), answer("51", mac=MacState.ABSENT))
+    first = record_of(script.run(KEYED))
+    script.replies += [with_late(script, approve()), with_late(script, approve()), approve()]
+    for _ in range(2):
+        script.run(Order(kind=Kind.ECHO))
+    script.run(None)
+    assert [message.mti for message in script.sent] == ["0800", "0200", "0820", "0820", "0400"]
+    assert [each.kind for each in script.journal.acting_on(first.number)] == [Kind.REVERSAL]
+
+
 def test_a_declined_refund_that_was_booked_all_the_same_is_for_people() -> None:
     script = Script(signed_on(), answer("51", mac=MacState.ABSENT))
     original = OriginalRef("000009", "000123", "0101", "000000000042")

@@ -9,7 +9,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -82,7 +82,18 @@ def _program(*arguments: str) -> Iterator[subprocess.Popen[str]]:
         try:
             yield process
         finally:
-            process.kill()
+            _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Let a program take away what it has made; one that does not end is ended."""
+    process.terminate()
+    try:
+        # What it still reports is read, so that it does not wait for that.
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=STOP_S)
+    finally:
+        process.kill()
 
 
 def _event(process: subprocess.Popen[str]) -> dict[str, Any]:

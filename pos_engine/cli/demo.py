@@ -49,11 +49,13 @@ def demo(output: Output) -> Exit:
     Nothing is left behind.
     """
     from pos_engine.cli.cast import acquirer, serial_line
+    from pos_engine.cli.signals import ended_in_order
     from pos_engine.terminal import Terminal
 
     stage = Stage(output)
     stage.introduce(story.INTRODUCTION)
     with (
+        ended_in_order(),
         tempfile.TemporaryDirectory(prefix="pos-engine-demo-") as name,
         serial_line() as line,
         acquirer(line) as host,

@@ -1,7 +1,7 @@
 """What `acquirer faults` does beside listing: it stands between a terminal and its host, and damages their line.
 
 The line is a TCP connection, a pair of new serial devices, or the way between two that exist. Each fault that strikes
-is told as it does; Ctrl-C ends it.
+is told as it does; Ctrl-C ends it, as SIGTERM and SIGHUP do.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ EXAMPLE: Final = (
     "pos-engine acquirer faults --between /dev/ttyUSB0 /dev/ttyUSB1 --fault 'stall to-terminal 2s at 7' --times 3"
 )
 
+DEFAULT_BAUD: Final = 9600
+
 
 class LineChoices(TypedDict):
     """What is said of a line."""
@@ -37,7 +39,7 @@ class LineChoices(TypedDict):
     to: str | None
     serial: bool
     between: tuple[str, str] | None
-    baud: int
+    baud: int | None
     fault: tuple[str, ...]
     seed: int
     seconds: float | None
@@ -65,7 +67,7 @@ _OPTIONS: Final = (
     click.option("--to", metavar="ADDRESS", help="Where the host listens: tcp://127.0.0.1:9583."),
     click.option("--serial", is_flag=True, help="Make two serial devices and the line between them."),
     click.option("--between", metavar="DEVICE DEVICE", nargs=2, help="The terminal's and the host's serial device."),
-    click.option("--baud", type=int, default=9600, show_default=True, help="Speed of both devices of --between."),
+    click.option("--baud", type=int, help=f"Speed of both devices of --between; default {DEFAULT_BAUD}."),
     click.option("--fault", metavar="TEXT", multiple=True, help="What goes wrong, as 'drop to-host 1%'; repeatable."),
     click.option("--seed", type=int, default=0, show_default=True, help="What chance decides follows from it."),
     click.option("--for", "seconds", type=float, metavar="SECONDS", help="Then the line is smooth."),
@@ -82,7 +84,7 @@ def line_options(run: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def is_line_wanted(choices: LineChoices) -> bool:
-    """Whether a line shall run; `UsageError` for half of one, or more than one."""
+    """Whether a line shall run; `UsageError` for half of one, more than one, or what is said of none."""
     kinds = [
         choices["listen"] is not None or choices["to"] is not None,
         choices["serial"],
@@ -97,18 +99,23 @@ def is_line_wanted(choices: LineChoices) -> bool:
     if not any(kinds) and (choices["fault"] or choices["seconds"] is not None or choices["times"] is not None):
         reason = "a fault needs a line: --listen with --to, --serial, or --between"
         raise UsageError(reason)
+    if not choices["fault"] and (choices["seconds"] is not None or choices["times"] is not None):
+        reason = "--for and --times are about a --fault"
+        raise UsageError(reason)
+    if choices["baud"] is not None and choices["between"] is None:
+        reason = "--baud is the speed of the devices of --between"
+        raise UsageError(reason)
     return any(kinds)
 
 
 def run_line(output: Output, choices: LineChoices) -> NoReturn:
     """Run the line until Ctrl-C, or until a device of --between is gone."""
-    with _line(output, choices) as proxy:
+    from pos_engine.cli.signals import ended_in_order
+
+    with ended_in_order(), _line(output, choices) as proxy:
         if not output.as_json:
             output.note(output.say(Text("Ctrl-C ends it", "按 Ctrl-C 结束")))
-        try:
-            proxy.wait()
-        finally:
-            _tell_end(output, proxy.passed)
+        proxy.wait()
     reason = "a device of the line is gone"
     raise LinkError(reason)
 
@@ -158,19 +165,31 @@ def _line(output: Output, choices: LineChoices) -> Iterator[_Proxy]:
         _tell_strike(output, strike)
 
     if choices["serial"]:
-        with PtyProxy(*faults, seed=seed, on_strike=told) as line:
+        with PtyProxy(*faults, seed=seed, on_strike=told) as line, _ending(output, line):
             _tell_devices(output, line.terminal_device, line.host_device)
             yield line
     elif choices["between"] is not None:
-        with DeviceProxy(*choices["between"], *faults, baud=choices["baud"], seed=seed, on_strike=told) as joined:
+        baud = DEFAULT_BAUD if choices["baud"] is None else choices["baud"]
+        between = DeviceProxy(*choices["between"], *faults, baud=baud, seed=seed, on_strike=told)
+        with between, _ending(output, between):
             _tell_devices(output, *choices["between"])
-            yield joined
+            yield between
     else:
         host, port = _place(choices["listen"] or "", expose=choices["expose"])
         target = _target(choices["to"] or "")
-        with TcpProxy(target, *faults, seed=seed, host=host, port=port, on_strike=told) as proxy:
+        proxy = TcpProxy(target, *faults, seed=seed, host=host, port=port, on_strike=told)
+        with proxy, _ending(output, proxy):
             _tell_listening(output, proxy.address, target)
             yield proxy
+
+
+@contextlib.contextmanager
+def _ending(output: Output, proxy: _Proxy) -> Iterator[None]:
+    """See to it that whoever was told of a line's beginning is told of its end."""
+    try:
+        yield
+    finally:
+        _tell_end(output, proxy.passed)
 
 
 def _faults(choices: LineChoices) -> list[Fault]:
@@ -191,10 +210,11 @@ def _faults(choices: LineChoices) -> list[Fault]:
 def _place(text: str, *, expose: bool) -> tuple[str, int]:
     from simulators.config import listen_at
 
-    address = listen_at(text).address
-    if address.scheme != "tcp":
+    # First of all: what else there could be to say of another scheme does not matter here.
+    if text.strip().partition("://")[0] != "tcp":
         reason = "--listen is written tcp://host:port; what is in the bytes is no matter to a line"
         raise UsageError(reason)
+    address = listen_at(text).address
     if not expose and not _is_loopback(address.host):
         reason = "other machines could reach that address, and the line leads on to the host: say --expose"
         raise UsageError(reason)

@@ -75,7 +75,14 @@ _ADVICE: Final[Mapping[Standing, Text]] = {
         "请勿视为已付款; 下一笔交易前或稍候终端将自动处理",
     ),
 }
-_NO_MONEY: Final = Text("nothing: whatever is still wanted is asked for again", "无需处理, 如仍需要将重新请求")
+_WHY_NO_MONEY: Final = {**_WHY, Standing.APPROVED: Text("the host did what was asked", "主机已受理")}
+_ADVICE_NO_MONEY: Final = {
+    **_ADVICE,
+    Standing.APPROVED: Text("it is done: nothing to do", "已完成, 无需处理"),
+    Standing.UNSENT: Text("nothing was sent: ask again if it is still wanted", "未发送, 如仍需要请重试"),
+    Standing.IN_DOUBT: Text("nothing: whatever is still wanted is asked for again", "无需处理, 如仍需要将重新请求"),
+}
+"""What is said of an echo, a sign-on, an inquiry, a download: there is nothing to take for paid, and no receipt."""
 _KEPT: Final = Text("kept in the journal, then sent", "写入流水后发送")
 _AGAIN: Final = Text("sent again, attempt {}", "第{}次重发")
 _ANSWERED: Final = Text("the host answered {}: {}", "主机应答{}: {}")
@@ -118,7 +125,8 @@ def _why(record: Record, standing: Standing, dialect: Dialect) -> Text:
         return dialect.meaning(record.code or "").meaning
     if standing is Standing.SETTLED and record.resolution is not None:
         return FOUND[bool(record.resolution.moved)]
-    return _WHY.get(standing) or _doubt(record)
+    reasons = _WHY if _is_about_money(record, dialect) else _WHY_NO_MONEY
+    return reasons.get(standing) or _doubt(record)
 
 
 def _advice(record: Record, standing: Standing, duty: Text, dialect: Dialect) -> Text:
@@ -126,9 +134,11 @@ def _advice(record: Record, standing: Standing, duty: Text, dialect: Dialect) ->
         return dialect.meaning(record.code or "").action
     if standing is Standing.IN_DOUBT and duty in {DUTIES[OnSilence.ASK], UNRESOLVED}:
         return _CALL
-    if standing is Standing.IN_DOUBT and duty is DUTIES[OnSilence.FORGET]:
-        return _NO_MONEY
-    return _ADVICE[standing]
+    return (_ADVICE if _is_about_money(record, dialect) else _ADVICE_NO_MONEY)[standing]
+
+
+def _is_about_money(record: Record, dialect: Dialect) -> bool:
+    return dialect.kinds[record.kind].on_silence is not OnSilence.FORGET
 
 
 def _doubt(record: Record) -> Text:

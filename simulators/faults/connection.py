@@ -12,6 +12,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, Final, Self
 
+from pos_engine.config.address import PORT_MAX
 from pos_engine.errors import ConfigError, UsageError
 from simulators.faults.ends import SocketEnd
 from simulators.faults.kinds import TABLE, Medium
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 LOOPBACK: Final = "127.0.0.1"
 CONNECTIONS_MAX: Final = 256
-"""Open at once; one more is reset."""
+"""Open at once. One more takes the place of the oldest that its terminal has left and only a fault keeps open, such as
+one half-open; where there is none it is reset."""
 
 
 def read_fault(fault: Fault | str, medium: Medium) -> Fault:
@@ -114,7 +116,7 @@ class TcpProxy:
             # Whoever knocked has gone again.
             return
         terminal = SocketEnd(taken)
-        if self._loop.busy >= CONNECTIONS_MAX:
+        if self._loop.busy >= CONNECTIONS_MAX and not self._loop.drop_forsaken():
             terminal.close(reset=True)
             return
         host = socket.socket(self._family, socket.SOCK_STREAM)
@@ -128,9 +130,15 @@ class TcpProxy:
 
 
 def _listening(address: tuple[str, int], family: socket.AddressFamily) -> socket.socket:
-    reason = ""
+    # The system's functions refuse such a port too, and forget to close what they had opened.
+    reason = "there is no such port" if address[1] > PORT_MAX else ""
     try:
-        return socket.create_server(address, family=family)
+        if not reason:
+            # Looked up beforehand: binding does not tell an unknown name from other trouble.
+            socket.getaddrinfo(address[0], None, family)
+            return socket.create_server(address, family=family)
+    except socket.gaierror:
+        reason = "there is no such host"
     except OSError as error:
         reason = os.strerror(error.errno or 0).lower()
     text = f"{address[0]}:{address[1]}: {reason}"

@@ -79,14 +79,15 @@ class Line:
     def readable(self, end: End, now: float) -> None:
         """Take what came at an end."""
         way = next(each for each in self._ways if each.source is end)
+        data = None
         with self._breaking(way):
             data = end.read()
-            if data:
-                way.lane.push(data, now)
-            elif data is not None:
-                way.ended = True
-                way.lane.end(now)
-                self._close_when_both_ended()
+        if data:
+            way.lane.push(data, now)
+        elif data is not None:
+            way.ended = True
+            way.lane.end(now)
+            self._close_when_both_ended()
 
     def writable(self, end: End) -> None:
         """Look how connecting ended; what is to be written is written by `step`."""
@@ -97,20 +98,27 @@ class Line:
     def step(self, now: float) -> None:
         """Do what is due."""
         for way in self._ways:
-            with self._breaking(way):
-                self._flush(way)
-                while not (self.over or way.outgoing or way.target.connecting):
-                    step = way.lane.next(now)
-                    if step is None:
-                        break
-                    self._do(way, step)
+            self._flush(way)
+            while not (self.over or way.outgoing or way.target.connecting):
+                step = way.lane.next(now)
+                if step is None:
+                    break
+                self._do(way, step)
+
+    @property
+    def is_forsaken(self) -> bool:
+        """Whether its terminal has ended, and nothing but a fault without an end keeps it open."""
+        stuck = any(not way.lane.is_empty and way.lane.wake_at is None for way in self._ways)
+        return self._ways[0].ended and (self._mute or stuck)
 
     def close(self, *, reset: bool = False) -> None:
         """Close both ends."""
         self.over = True
         for way in self._ways:
             way.lane.discard()
-            way.source.close(reset=reset)
+            # What cannot be closed in order is closed all the same.
+            with contextlib.suppress(OSError):
+                way.source.close(reset=reset)
 
     def _do(self, way: _Way, step: Step) -> None:
         for strike in step.strikes:
@@ -131,7 +139,8 @@ class Line:
 
     def _finish(self, way: _Way) -> None:
         """Pass the sender's end on, once all before it has been written."""
-        way.target.finish()
+        with self._breaking(way):
+            way.target.finish()
         self._close_when_both_ended()
 
     def _fall_silent(self, *, told: bool) -> None:
@@ -141,19 +150,24 @@ class Line:
             way.outgoing = b""
         if told:
             for way in self._ways:
-                way.target.finish()
+                with self._breaking(way):
+                    way.target.finish()
 
     def _flush(self, way: _Way) -> None:
-        if way.outgoing and not way.target.connecting:
-            way.outgoing = way.outgoing[way.target.write(way.outgoing) :]
+        if way.outgoing and not (self.over or way.target.connecting):
+            with self._breaking(way):
+                way.outgoing = way.outgoing[way.target.write(way.outgoing) :]
 
     def _close_when_both_ended(self) -> None:
-        if all(way.ended and not way.outgoing and way.lane.is_empty for way in self._ways):
+        if not self.over and all(way.ended and not way.outgoing and way.lane.is_empty for way in self._ways):
             self.close()
 
     @contextlib.contextmanager
     def _breaking(self, way: _Way) -> Iterator[None]:
-        """Whatever goes wrong with an end breaks the line, unless nobody shall be told."""
+        """Whatever goes wrong with an end breaks the line, unless nobody shall be told.
+
+        Only an end's own calls stand in it: what goes wrong with whom the line reports to is not the line's.
+        """
         try:
             yield
         except OSError:

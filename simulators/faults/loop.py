@@ -49,6 +49,14 @@ class Passed:
         return [each.fault for each in self.strikes]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Alarm:
+    """Something to be done at a moment."""
+
+    moment: float
+    act: Callable[[], None]
+
+
 class Loop:
     """A thread with a selector, the lines it drives, and the plan of their faults."""
 
@@ -61,7 +69,7 @@ class Loop:
         self._lines: list[Line] = []
         self._watched: dict[int, End] = {}
         self._acceptors: dict[int, Callable[[], None]] = {}
-        self._alarms: list[tuple[float, Callable[[], None]]] = []
+        self._alarms: list[_Alarm] = []
         self._asked: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._stopping = False
@@ -130,9 +138,16 @@ class Loop:
         line = self.join(terminal, host)
         self._is_done = lambda: line.over
 
-    def later(self, seconds: float, act: Callable[[], None]) -> None:
-        """Call `act` in this thread after so long."""
-        self._alarms.append((time.monotonic() + seconds, act))
+    def later(self, seconds: float, act: Callable[[], None]) -> Callable[[], None]:
+        """Call `act` in this thread after so long; returns what calls that off, in this thread too."""
+        alarm = _Alarm(time.monotonic() + seconds, act)
+        self._alarms.append(alarm)
+
+        def call_off() -> None:
+            # One that has gone off already is not there any more.
+            self._alarms = [each for each in self._alarms if each is not alarm]
+
+        return call_off
 
     def join(self, terminal: End, host: End, on_unplug: Callable[[float | None], None] = lambda _pause_s: None) -> Line:
         """Drive a new line between two ends."""
@@ -147,14 +162,22 @@ class Loop:
         """How many lines are open."""
         return sum(not line.over for line in self._lines)
 
+    def drop_forsaken(self) -> bool:
+        """Reset the oldest line that only a fault keeps open, its terminal having ended; whether there was one."""
+        line = next((each for each in self._lines if each.is_forsaken and not each.over), None)
+        if line is not None:
+            line.close(reset=True)
+        return line is not None
+
     def fail(self, fault: Fault) -> None:
         """Add a fault: on live lines it counts bytes from now."""
 
         def add() -> None:
-            charge = self.plan.add(fault, time.monotonic(), first_connection=max(1, self.passed.connections))
-            for line in self._lines:
-                for lane in line.lanes:
-                    self.plan.arm(lane, charge)
+            live = [lane for line in self._lines if not line.over for lane in line.lanes]
+            newest = max((lane.connection for lane in live), default=None)
+            charge = self.plan.add(fault, time.monotonic(), seen=self.passed.connections, newest=newest)
+            for lane in live:
+                self.plan.arm(lane, charge)
 
         self.call(add)
 
@@ -195,10 +218,10 @@ class Loop:
             self._serve(key.fd, events)
         self._do_what_was_asked()
         now = time.monotonic()
-        due = [act for moment, act in self._alarms if moment <= now]
-        self._alarms = [alarm for alarm in self._alarms if alarm[0] > now]
-        for act in due:
-            act()
+        due = [each for each in self._alarms if each.moment <= now]
+        self._alarms = [each for each in self._alarms if each.moment > now]
+        for each in due:
+            each.act()
         for line in tuple(self._lines):
             line.step(now)
 
@@ -225,7 +248,7 @@ class Loop:
     def _rest_s(self) -> float | None:
         """How long nothing is due."""
         times = [each for line in self._lines if (each := line.wake_at) is not None]
-        times.extend(moment for moment, _ in self._alarms)
+        times.extend(each.moment for each in self._alarms)
         return max(0.0, min(times) - time.monotonic()) if times else None
 
     def _watch(self) -> None:

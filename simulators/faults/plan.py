@@ -27,7 +27,9 @@ class Charge:
     fault: Fault
     number: int
     first_connection: int
-    """The connection it may strike on first, for a fault that lasts so many connections."""
+    """The connection it may strike on first, and"""
+    last_connection: float
+    """the one it may strike on last, for a fault that lasts so many connections."""
     until: float
     """When it is over, in the plan's time."""
     strikes: int = 0
@@ -47,8 +49,8 @@ class Charge:
     def concerns(self, connection: int, direction: Direction) -> bool:
         """Whether it may strike on this lane at all."""
         fault = self.fault
-        last = math.inf if fault.connections is None else self.first_connection + fault.connections - 1
-        return direction is fault.direction and fault.connection in (None, connection) and connection <= last
+        is_meant = self.first_connection <= connection <= self.last_connection
+        return direction is fault.direction and fault.connection in (None, connection) and is_meant
 
 
 class Plan:
@@ -64,10 +66,18 @@ class Plan:
         for fault in faults:
             self.add(fault, now)
 
-    def add(self, fault: Fault, now: float, *, first_connection: int = 1) -> Charge:
-        """Add a fault; lanes that exist already are told by `Lane.arm`."""
+    def add(self, fault: Fault, now: float, *, seen: int = 0, newest: int | None = None) -> Charge:
+        """Add a fault; lanes that exist already are told by `Lane.arm`.
+
+        There have been `seen` connections. Where it lasts so many, the `newest` that is open counts as the first, and
+        those to come as the others.
+        """
         until = math.inf if fault.seconds is None else now + fault.seconds
-        charge = Charge(fault, self._made, first_connection, until)
+        first, last = 1, math.inf
+        if fault.connections is not None:
+            first = seen + 1 if newest is None else newest
+            last = seen + fault.connections - (newest is not None)
+        charge = Charge(fault, self._made, first, last, until)
         self._made += 1
         self._charges.append(charge)
         return charge

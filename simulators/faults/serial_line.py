@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 class PtyProxy:
     """Two devices and the line between them; a context manager.
 
-    `terminal_device` and `host_device` are links in `folder`, by default a new one that is removed at the end. Both are
-    raw, and may be opened and closed as often as one likes: a serial line has no beginning and no end.
+    `terminal_device` and `host_device` are links in `folder`, by default a new one that is removed at the end; no file
+    there may have their names, "terminal" and "host". Both are raw, and may be opened and closed as often as one likes:
+    a serial line has no beginning and no end.
     """
 
     def __init__(
@@ -50,6 +51,8 @@ class PtyProxy:
         read = tuple(read_fault(each, Medium.SERIAL) for each in faults)
         self._loop = Loop(read, seed, on_strike)
         self._line: Line | None = None
+        self._leave_out: Callable[[], None] | None = None
+        """Calls off that a line which was pulled out for a time is put back."""
         self._ends: dict[Path, DeviceEnd] = {}
         self._folder = folder
         self._own_folder: tempfile.TemporaryDirectory[str] | None = None
@@ -71,13 +74,17 @@ class PtyProxy:
         return self._loop.passed
 
     def __enter__(self) -> Self:
-        """Make the devices and begin to relay."""
+        """Make the devices and begin to relay; `UsageError` where a file has the name of one."""
         if self._folder is None:
             self._own_folder = tempfile.TemporaryDirectory(prefix="pos-engine-line-")
         base = Path(self._own_folder.name) if self._own_folder else self._folder or Path()
         self._terminal, self._host = base / "terminal", base / "host"
-        self._loop.start()
-        self._loop.call(self._plug)
+        with contextlib.ExitStack() as begun:
+            begun.callback(self._take_away)
+            self._loop.start()
+            begun.callback(self._loop.stop)
+            self._loop.call(self._plug)
+            begun.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -85,10 +92,7 @@ class PtyProxy:
         try:
             self._loop.stop()
         finally:
-            for path in tuple(self._ends):
-                self._hang_up(path)
-            if self._own_folder is not None:
-                self._own_folder.cleanup()
+            self._take_away()
 
     def fail(self, fault: Fault | str) -> None:
         """Add a fault; it counts bytes from now."""
@@ -120,16 +124,13 @@ class PtyProxy:
 
     def _pull(self, pause_s: float | None) -> None:
         """In the loop's thread: hang the terminal's device up, and throw away what is on its way."""
-        if self._line is not None:
-            self._line.over = True
-            self._line = None
+        self._end_line()
         self._hang_up(self._terminal)
         if pause_s is not None:
-            self._loop.later(pause_s, self._plug)
+            self._leave_out = self._loop.later(pause_s, self._plug)
 
     def _plug(self) -> None:
-        if self._line is not None:
-            self._line.over = True
+        self._end_line()
         for path in (self._terminal, self._host):
             if path not in self._ends:
                 self._ends[path] = _pty(path)
@@ -137,6 +138,21 @@ class PtyProxy:
             # What the host said while nobody was there is lost.
             continue
         self._line = self._loop.join(self._ends[self._terminal], self._ends[self._host], self._pull)
+
+    def _take_away(self) -> None:
+        for path in tuple(self._ends):
+            self._hang_up(path)
+        if self._own_folder is not None:
+            self._own_folder.cleanup()
+
+    def _end_line(self) -> None:
+        """Let the line do nothing more. What somebody does by hand counts, whatever was to come by itself."""
+        if self._leave_out is not None:
+            self._leave_out()
+            self._leave_out = None
+        if self._line is not None:
+            self._line.over = True
+            self._line = None
 
     def _hang_up(self, path: Path) -> None:
         end = self._ends.pop(path, None)
@@ -199,16 +215,21 @@ def _pty(path: Path) -> DeviceEnd:
         end = DeviceEnd(master, device)
         opened.callback(end.close)
         tty.setraw(device)
-        fresh = path.with_name(f".{path.name}.new")
-        fresh.unlink(missing_ok=True)
-        fresh.symlink_to(os.ttyname(device))
-        fresh.replace(path)
+        is_taken = False
+        try:
+            path.symlink_to(os.ttyname(device))
+        except FileExistsError:
+            is_taken = True
+        if is_taken:
+            reason = f"{path.name}: there is such a file already"
+            raise UsageError(reason)
         opened.pop_all()
     return end
 
 
 def _opened(device: str, baud: int) -> DeviceEnd:
-    speed = getattr(termios, f"B{baud}", None)
+    # There is a constant for 0 too: it means to hang up.
+    speed = getattr(termios, f"B{baud}", None) if baud else None
     if speed is None:
         reason = f"{baud} is no speed of a serial line"
         raise UsageError(reason)

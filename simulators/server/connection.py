@@ -1,7 +1,7 @@
 """One connection over TCP or TLS: bounded both ways, and it ends. A peer can hurt only its own.
 
-Bytes are read a few at a time into one buffer that all connections share, because each is done with it before the next
-one reads. Whoever does not take his answers is not read, and after a while not kept.
+Bytes are read a few at a time into one buffer that all connections of a house share, because each is done with it
+before the next one reads. Whoever does not take his answers is not read, and after a while not kept.
 """
 
 from __future__ import annotations
@@ -31,9 +31,6 @@ HANDSHAKE_TIMEOUT_S: Final = 10.0
 UNREAD_TIMEOUT_S: Final = 30.0
 """Seconds in which a peer that does not read its answers may begin to."""
 
-READ_BYTES: Final = 2048
-"""Bytes read at once: the largest frame, so that a flood on one connection leaves the others their turn."""
-
 SEND_BUFFER_BYTES: Final = 65_536
 """Answers the kernel keeps for a connection: left alone, it lets megabytes pile up for a peer that does not read."""
 
@@ -41,7 +38,6 @@ UNSENT_BYTES_MAX: Final = 8192
 """Answers kept here, beyond the kernel's, before a connection is not read any more."""
 
 _UNREAD: Final = "its answers are not read"
-_SHARED: Final = memoryview(bytearray(READ_BYTES))
 
 
 class Talker(Guest, Protocol):
@@ -81,13 +77,13 @@ class Connection(asyncio.BufferedProtocol):
             self._start_timer(HANDSHAKE_TIMEOUT_S)
         self._house.enter(self._talker)
 
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the same few bytes for everybody
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the same few bytes for all guests of a house
         """Return where bytes are read to."""
-        return _SHARED
+        return self._house.read_to
 
     def buffer_updated(self, nbytes: int) -> None:
         """Hand on what was read."""
-        data = bytes(_SHARED[:nbytes])
+        data = bytes(self._house.read_to[:nbytes])
         if self._is_parting:
             return
         if self._protection is None:

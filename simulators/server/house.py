@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 HELD_ANSWERS_MAX: Final = 10_000
 """Answers that wait for their time; whoever makes more of them wait gets none."""
 
+READ_BYTES: Final = 2048
+"""Bytes read at once: the largest frame, so that a flood on one connection leaves the others their turn."""
+
 
 class Door(Protocol):
     """What guests come in by."""
@@ -88,6 +91,9 @@ class House:
         self.clock = clock
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """What the books or the observer raised: the end of serving."""
+        # One for each house: another one reads in a thread of its own.
+        self.read_to: Final = memoryview(bytearray(READ_BYTES))
+        """Where all connections read to; each is done with it before the next one reads."""
         self._on_event = on_event
         self._guests: set[Guest] = set()
         # In the order of their coming: the first is the one who has been quiet longest.

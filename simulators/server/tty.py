@@ -225,6 +225,7 @@ def _open(address: Address) -> serial.Serial | str:
             exclusive=True,
         )
     except OSError as error:
-        return os.strerror(error.errno).lower() if error.errno else "the system refuses"
+        # What has no number was opened, and knows no settings of a line.
+        return os.strerror(error.errno).lower() if error.errno else "this is no serial device"
     except (ValueError, termios.error):
         return "the line cannot be set so"

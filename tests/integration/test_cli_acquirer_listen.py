@@ -80,6 +80,7 @@ def test_a_file_of_ports_opens_doors_of_every_kind(authority: Authority, tmp_pat
         (["--client-ca", "ca.pem", "--listen", "tcp://127.0.0.1:0"], 2, "are for --listen at tls:// or https://"),
         (["--framing", "nobody"], 2, "a framing is one of"),
         (["--serial", "/nowhere"], 6, "cannot listen on serial:///nowhere: no such file or directory"),
+        (["--serial", "/dev/null"], 6, "cannot listen on serial:///dev/null: this is no serial device"),
         (["--listen", "tls://127.0.0.1:0", "--certificate", "no.pem"], 6, "no.pem: cannot be read: no such file"),
     ],
 )

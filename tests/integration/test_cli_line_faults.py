@@ -117,6 +117,43 @@ def test_two_serial_devices_are_made_and_taken_away_again(tmp_path: Path) -> Non
     assert not Path(first["terminal"]).parent.exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_line_that_is_told_to_end_ends_in_order(tmp_path: Path, number: signal.Signals) -> None:
+    with running_line(tmp_path, "--serial") as (process, first):
+        process.send_signal(number)
+        out, err = process.communicate(timeout=WAIT_S)
+    assert (process.returncode, err) == (130, "")
+    assert [json.loads(line)["event"] for line in out.splitlines()] == ["ended"]
+    assert not Path(first["terminal"]).parent.exists()
+
+
+def test_a_line_that_shall_outlive_its_terminal_does(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as running:
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            # What is ignored is inherited, as from nohup.
+            process, first = running.enter_context(running_line(tmp_path, "--serial"))
+        finally:
+            signal.signal(signal.SIGHUP, before)
+        process.send_signal(signal.SIGHUP)
+        assert [each["event"] for each in interrupted(process)] == ["ended"]
+        assert not Path(first["terminal"]).parent.exists()
+
+
+def test_a_line_ends_when_nobody_reads_any_more_what_it_tells(tmp_path: Path) -> None:
+    with EchoHost() as host:
+        to = f"tcp://127.0.0.1:{host.address[1]}"
+        places = ("--listen", "tcp://127.0.0.1:0", "--to", to, "--fault", "flip to-host at 3")
+        with running_line(tmp_path, *places) as (process, first):
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.close()
+            with socket.create_connection(("127.0.0.1", first["port"]), WAIT_S) as connection:
+                connection.sendall(frame(b"hello"))
+                assert process.wait(WAIT_S) == 1
+            assert process.stderr.read() == ""
+
+
 def test_a_line_between_two_devices_ends_when_one_of_them_is_gone(tmp_path: Path) -> None:
     with PtyProxy() as near, PtyProxy() as far:
         devices = (near.host_device, far.terminal_device)
@@ -140,6 +177,9 @@ def test_a_port_that_is_taken_and_a_device_that_is_not_there_are_said(shop: Shop
         listen = f"tcp://127.0.0.1:{port}"
         done = shop.run("acquirer", "faults", "--listen", listen, "--to", "tcp://127.0.0.1:9583")
         assert (done.code, done.error()) == (6, f"127.0.0.1:{port}: address already in use")
+    listen = "tcp://no-such-host.invalid:0"
+    done = shop.run("acquirer", "faults", "--listen", listen, "--to", "tcp://127.0.0.1:9583", "--expose")
+    assert (done.code, done.error()) == (6, "no-such-host.invalid:0: there is no such host")
     done = shop.run("acquirer", "faults", "--between", "no-such-device", "/dev/null")
     assert (done.code, done.error()) == (2, "no-such-device: no such file or directory")
 
@@ -156,6 +196,13 @@ def test_a_port_that_is_taken_and_a_device_that_is_not_there_are_said(shop: Shop
         (("--between", "a", "b", "--fault", "unplug to-host at 1"), "unplug is not for devices that exist"),
         (("--listen", "tcp://0.0.0.0:0", "--to", "tcp://127.0.0.1:9583"), "say --expose"),
         (("--listen", "serial:///dev/ttyS0", "--to", "tcp://127.0.0.1:9583"), "--listen is written tcp://host:port"),
+        (("--listen", "tls://127.0.0.1:0", "--to", "tls://127.0.0.1:9583"), "--listen is written tcp://host:port"),
+        (("--listen", "9584", "--to", "tcp://127.0.0.1:9583"), "--listen is written tcp://host:port"),
+        (("--serial", "--for", "-1"), "--for and --times are about a --fault"),
+        (("--serial", "--times", "3"), "--for and --times are about a --fault"),
+        (("--serial", "--baud", "1200"), "--baud is the speed of the devices of --between"),
+        (("--baud", "1200"), "--baud is the speed of the devices of --between"),
+        (("--between", "/dev/null", "/dev/null", "--baud", "0"), "0 is no speed of a serial line"),
         (("--listen", "tcp://127.0.0.1:0", "--to", "serial:///dev/ttyS0"), "--to is an address of the network"),
     ],
 )

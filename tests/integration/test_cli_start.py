@@ -28,6 +28,35 @@ from tests.support.commands import (
 )
 
 
+def test_the_demo_leaves_nothing_behind(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    done = new_shop(tmp_path, 0).run("demo", TMPDIR=str(scratch))
+    assert (done.code, done.err) == (0, "")
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_demo_that_is_told_to_end_takes_everything_away(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    process = subprocess.Popen(
+        [*PROGRAM, "demo"],
+        cwd=tmp_path,
+        env=environment(tmp_path, TMPDIR=str(scratch)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        while not list(scratch.glob("pos-engine-line-*")):
+            assert process.stdout.readline()
+        process.terminate()
+        _, err = process.communicate(timeout=WAIT_S)
+    assert (process.returncode, err) == (130, "")
+    assert list(scratch.iterdir()) == []
+
+
 def test_init_tells_the_exact_next_commands(empty: Shop) -> None:
     made = empty.run("init", "--simulated", "--json", "--terminal", "T0000001").json()
     assert made["next"] == ["python -m pos_engine acquirer", "python -m pos_engine sale 12.34"]

@@ -11,7 +11,7 @@ from pos_engine.flow.effects import MacState
 from pos_engine.flow.explain import NOTHING_OWED, Explanation, explain
 from pos_engine.flow.outcomes import DUTIES, FOUND, TAKEN_OVER, UNRESOLVED, Approved, Standing
 from pos_engine.flow.takeover import Takeover, take_over
-from pos_engine.values import Amount
+from pos_engine.values import Amount, Text
 from simulators.bench import Bench
 from tests.support.exchange import PROFILE, Reply, Script, answer, approve, sale, signed_on, silence, unsent
 
@@ -63,6 +63,42 @@ def test_a_sale_that_was_not_sent() -> None:
     assert explanation.line.standing is Standing.UNSENT
     assert explanation.history[-1].notes == ("connection refused",)
     assert explanation.history[-1].what.zh == explanation.why.zh == "未发送任何数据"
+
+
+ECHO = 1
+DONE = Text("it is done: nothing to do", "已完成, 无需处理")
+AGAIN = Text("nothing was sent: ask again if it is still wanted", "未发送, 如仍需要请重试")
+
+
+@pytest.mark.parametrize(
+    ("reply", "standing", "advice"),
+    [
+        (approve(mac=MacState.ABSENT), Standing.APPROVED, DONE),
+        (unsent, Standing.UNSENT, AGAIN),
+        (answer("96", mac=MacState.ABSENT), Standing.DECLINED, PROFILE.dialect.meaning("96").action),
+        (
+            silence,
+            Standing.IN_DOUBT,
+            Text("nothing: whatever is still wanted is asked for again", "无需处理, 如仍需要将重新请求"),
+        ),
+    ],
+)
+def test_what_moves_no_money_is_not_told_as_a_payment(reply: Reply, standing: Standing, advice: Text) -> None:
+    script = Script(reply)
+    script.run(Order(kind=Kind.ECHO))
+    explanation = told(script, ECHO)
+    assert (explanation.line.kind, explanation.line.standing) == (Kind.ECHO, standing)
+    assert explanation.advice == advice
+
+
+@pytest.mark.parametrize("kind", [Kind.SIGN_ON, Kind.BALANCE])
+def test_a_sign_on_or_an_inquiry_that_was_answered_needs_no_receipt(kind: Kind) -> None:
+    script = Script(signed_on(), approve({54: "1002156C000000001234"}))
+    script.run(Order(kind=Kind.BALANCE))
+    explanation = told(script, 1 if kind is Kind.SIGN_ON else SALE)
+    assert (explanation.line.kind, explanation.line.standing) == (kind, Standing.APPROVED)
+    assert explanation.advice == DONE
+    assert explanation.why == Text("the host did what was asked", "主机已受理")
 
 
 @pytest.mark.parametrize(

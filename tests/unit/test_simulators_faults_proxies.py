@@ -1,11 +1,9 @@
-"""Real connections and devices that break as their faults say."""
+"""Real connections that break as their faults say."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import selectors
 import socket
 import threading
 from pathlib import Path
@@ -14,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pos_engine.errors import ConfigError, UsageError
-from simulators.faults import DeviceProxy, Direction, Fault, Kind, PtyProxy, Strike, TcpProxy
-from tests.support.echo_host import EchoHost, frame, read_exactly, read_frame, reset
+from simulators.faults import Direction, Fault, Kind, PtyProxy, Strike, TcpProxy
+from tests.support.echo_host import EchoHost, echo_once, frame, read_exactly, read_frame, reset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -235,179 +233,76 @@ def test_nothing_is_left_behind() -> None:
     assert descriptors_and_threads() == before
 
 
-# Real devices.
+def test_an_observers_own_system_error_is_not_taken_for_a_broken_line() -> None:
+    def clumsy(_strike: Strike) -> None:
+        reason = "the observer's own"
+        raise FileNotFoundError(reason)
+
+    def use(address: tuple[str, int]) -> None:
+        with TcpProxy(address, "flip to-host at 3", on_strike=clumsy) as proxy, connected(proxy) as connection:
+            connection.sendall(frame(b"hello"))
+            proxy.wait()
+
+    with EchoHost() as host, pytest.raises(FileNotFoundError, match="the observer's own"):
+        use(host.address)
 
 
-@contextlib.contextmanager
-def opened(device: str) -> Iterator[int]:
-    fd = os.open(device, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+def strike(proxy: TcpProxy) -> int:
+    """Connect, send a little, and part; returns how many faults have struck since the beginning."""
+    with connected(proxy) as connection:
+        connection.sendall(frame(b"hello"))
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(100):
+            continue
+    return proxy.passed.struck
 
 
-def take(fd: int, count: int) -> bytes:
-    """Read so many bytes from a device; fewer where it ends."""
-    data = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(fd, selectors.EVENT_READ)
-        while len(data) < count and selector.select(PLENTY_S):
-            piece = os.read(fd, count - len(data))
-            if not piece:
-                break
-            data += piece
-    return data
+def test_a_fault_told_between_two_connections_is_for_the_next_ones() -> None:
+    with EchoHost() as host, TcpProxy(host.address) as proxy:
+        assert strike(proxy) == 0
+        proxy.fail("double to-terminal at 6 connections 2")
+        assert [strike(proxy) for _ in range(3)] == [1, 2, 2]
 
 
-def hung_up(fd: int) -> bool:
-    try:
-        return os.read(fd, 1) == b""
-    except OSError as error:
-        return error.errno == errno.EIO
+def test_a_fault_for_so_many_connections_counts_from_the_last_one_that_is_open() -> None:
+    def heard(terminal: socket.socket, host: socket.socket) -> bytes | None:
+        terminal.sendall(b"ab")
+        return read_exactly(host, 2)
 
-
-def test_a_serial_line_passes_every_byte_value_untouched() -> None:
-    every = bytes(range(256))
-    with PtyProxy() as line, opened(line.terminal_device) as terminal, opened(line.host_device) as host:
-        os.write(terminal, every)
-        assert take(host, 256) == every
-        os.write(host, every)
-        assert take(terminal, 256) == every
-
-
-def test_a_serial_line_survives_that_its_users_come_and_go() -> None:
-    with PtyProxy() as line, opened(line.host_device) as host:
-        for word in (b"one", b"two"):
-            with opened(line.terminal_device) as terminal:
-                os.write(terminal, word)
-                assert take(host, 3) == word
-        assert line.passed.connections == 1
-
-
-def test_a_serial_line_has_faults_on_demand() -> None:
-    with PtyProxy("double to-host at 1") as line:
-        with opened(line.terminal_device) as terminal, opened(line.host_device) as host:
-            os.write(terminal, b"abc")
-            assert take(host, 4) == b"abbc"
-            line.fail("drop to-host at 0 times 1")
-            os.write(terminal, b"abc")
-            assert take(host, 2) == b"bc"
-            line.fail("stall to-host at 1")
-            os.write(terminal, b"abc")
-            assert line.wait_for_strikes(3)
-            assert take(host, 1) == b"a"
-            line.release()
-            assert take(host, 2) == b"bc"
-            line.smooth()
-        with pytest.raises(UsageError, match="rst is not for a serial line"):
-            line.fail("rst to-host at 1")
-
-
-def test_a_line_that_is_pulled_out_hangs_up_and_is_a_new_one_when_it_is_put_back(tmp_path: Path) -> None:
-    with PtyProxy(folder=tmp_path) as line, opened(line.host_device) as host:
-        with opened(line.terminal_device) as terminal:
-            line.unplug()
-            assert hung_up(terminal)
-            assert not Path(line.terminal_device).exists()
-        os.write(host, b"nobody hears this")
-        line.replug()
-        with opened(line.terminal_device) as terminal:
-            os.write(host, b"abc")
-            assert take(terminal, 3) == b"abc"
-            os.write(terminal, b"abc")
-            assert take(host, 3) == b"abc"
-        assert line.passed.connections == 2
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_line_is_pulled_out_at_a_byte_and_put_back_after_its_time() -> None:
-    with PtyProxy("unplug to-host 50ms at 2 times 1") as line, opened(line.host_device) as host:
-        with opened(line.terminal_device) as terminal:
-            os.write(terminal, b"abc")
-            assert take(host, 2) == b"ab"
-            assert line.wait_for_strikes()
-            while not hung_up(terminal):
-                pass
-        for _ in range(int(PLENTY_S / 0.01)):
-            if Path(line.terminal_device).exists():
-                break
-            threading.Event().wait(0.01)
-        with opened(line.terminal_device) as terminal:
-            os.write(terminal, b"xyz")
-            assert take(host, 3) == b"xyz"
-
-
-def test_two_devices_that_exist_are_joined() -> None:
     with (
-        PtyProxy() as near,
-        PtyProxy() as far,
-        DeviceProxy(near.host_device, far.terminal_device, "flip to-host at 0.0", baud=115200) as between,
-        opened(near.terminal_device) as terminal,
-        opened(far.host_device) as host,
+        contextlib.ExitStack() as opened,
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        TcpProxy(listener.getsockname()) as proxy,
     ):
-        os.write(terminal, b"abc")
-        assert take(host, 3) == b"`bc"
-        assert [each.kind for each in between.passed.faults] == [Kind.FLIP]
+
+        def joined() -> tuple[socket.socket, socket.socket]:
+            terminal = opened.enter_context(connected(proxy))
+            return terminal, opened.enter_context(listener.accept()[0])
+
+        first, second, third = joined(), joined(), joined()
+        for end in third:
+            end.shutdown(socket.SHUT_WR)
+        assert [end.recv(1) for end in third] == [b"", b""]
+        proxy.fail("double to-host at 0 connections 2")
+        assert [heard(*each) for each in (first, second, joined(), joined())] == [b"ab", b"aa", b"aa", b"ab"]
 
 
-def test_a_half_open_line_is_silent_until_it_is_plugged_in_again() -> None:
-    with (
-        PtyProxy("half-open to-host at 2 times 1") as line,
-        opened(line.terminal_device) as terminal,
-        opened(line.host_device) as host,
+@pytest.mark.parametrize("fault", ["half-open to-host at 3", "stall to-host at 3", "stall to-terminal at 0"])
+def test_what_only_a_fault_keeps_open_gives_way_to_whoever_connects(
+    monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setattr("simulators.faults.connection.CONNECTIONS_MAX", 3)
+    with EchoHost(*[echo_once] * 9) as host, TcpProxy(host.address, fault) as proxy:
+        for count in range(1, 10):
+            with connected(proxy) as connection:
+                connection.sendall(frame(b"hello"))
+                assert proxy.wait_for_strikes(count)
+
+
+def test_an_unknown_name_and_an_impossible_port_to_listen_at_are_named() -> None:
+    for host, port, reason in (
+        ("no-such-host.invalid", 0, "no-such-host.invalid:0: there is no such host"),
+        ("127.0.0.1", 70_000, "127.0.0.1:70000: there is no such port"),
     ):
-        os.write(terminal, b"abc")
-        assert take(host, 2) == b"ab"
-        assert line.wait_for_strikes()
-        line.smooth()
-        os.write(host, b"lost")
-        line.replug()
-        os.write(terminal, b"xyz")
-        assert take(host, 3) == b"xyz"
-
-
-def test_a_line_between_two_devices_ends_with_one_of_them() -> None:
-    with PtyProxy() as near, PtyProxy() as far, DeviceProxy(near.host_device, far.terminal_device) as between:
-        far.unplug()
-        between.wait()
-
-
-def test_what_cannot_be_done_is_said_to_whoever_asked(tmp_path: Path) -> None:
-    folder = tmp_path / "line"
-    folder.mkdir()
-    with PtyProxy(folder=folder) as line:
-        line.unplug()
-        folder.rename(tmp_path / "elsewhere")
-        with pytest.raises(FileNotFoundError):
-            line.replug()
-        (tmp_path / "elsewhere").rename(folder)
-        line.replug()
-        assert Path(line.terminal_device).exists()
-
-
-def test_only_so_many_strikes_are_kept_but_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("simulators.faults.loop.STRIKES_MAX", 3)
-    with (
-        PtyProxy("double to-host 100%") as line,
-        opened(line.terminal_device) as terminal,
-        opened(line.host_device) as host,
-    ):
-        os.write(terminal, b"abcde")
-        assert take(host, 10) == b"aabbccddee"
-        assert (line.passed.struck, len(line.passed.strikes)) == (5, 3)
-
-
-def test_a_device_that_cannot_be_used_is_named(tmp_path: Path) -> None:
-    with PtyProxy() as line:
-        file = tmp_path / "file"
-        file.touch()
-        for device, baud, reason in (
-            (str(tmp_path / "none"), 9600, "none: no such file or directory"),
-            (str(file), 9600, "file: this is no serial device"),
-            (line.host_device, 9601, "9601 is no speed of a serial line"),
-        ):
-            with pytest.raises(UsageError, match=reason):
-                DeviceProxy(line.terminal_device, device, baud=baud)
-        with pytest.raises(UsageError, match="pull their plugs"):
-            DeviceProxy(line.terminal_device, line.host_device, "unplug to-host at 1")
+        with pytest.raises(ConfigError, match=reason):
+            TcpProxy(("127.0.0.1", 1), host=host, port=port)

@@ -4,14 +4,21 @@ import asyncio
 import contextlib
 import socket
 import struct
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pos_engine import system
 from pos_engine.errors import ConfigError
+from pos_engine.framing.length import LengthFramer
 from simulators.acquirer import Acquirer, Event, What
+from simulators.config import Listen
 from simulators.server import BackgroundServer, connection, dialogue, serve
+from simulators.server.connection import Connection
+from simulators.server.dialogue import Dialogue
+from simulators.server.house import READ_BYTES, House
+from simulators.server.listeners import open_door
 from tests.support.host_client import MID, TID, Bench, HostClient, Line
 
 if TYPE_CHECKING:
@@ -68,6 +75,26 @@ def test_two_terminals_are_served_at_once(host: BackgroundServer, line: Line) ->
     assert [one.ask(one.sale(1_000)), two.ask(two.sale(2_000)), one.ask(one.sale(3_000))] == ["00", "00", "00"]
     assert {event.terminal for event in host.events} == {TID, "T0000002"}
     other.close()
+
+
+def test_hosts_in_one_process_do_not_read_each_others_bytes() -> None:
+    """Each host has a thread of its own, and another one may read between a read and what is done with its bytes."""
+
+    async def run() -> None:
+        buffers: list[memoryview] = []
+        for _ in range(2):
+            house = House(Acquirer(entropy=system.entropy), system.SystemClock(), None)
+            door = await open_door(house, Listen.on())
+            talker = partial(Dialogue, house, door, LengthFramer())
+            buffers += [Connection(house, talker).get_buffer(READ_BYTES) for _ in range(2)]
+            door.shut()
+        one, neighbour, other, _ = buffers
+        one[:3], other[:3] = b"one", b"two"
+        assert bytes(one[:3]) == b"one"
+        # What many connections of one host have in common costs none of them any memory.
+        assert bytes(neighbour[:3]) == b"one"
+
+    asyncio.run(run())
 
 
 def test_a_request_may_arrive_byte_by_byte_and_many_in_one_piece(line: Line) -> None:

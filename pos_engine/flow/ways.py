@@ -25,8 +25,7 @@ def on_its_way(record: Record, happened: Happening) -> Record:
     """Keep which road the request took, and remark which it could not take."""
     if not isinstance(happened, Sent | Answered | Silent | Unreadable) or happened.way.road is None:
         return record
-    if record.road != happened.way.road:
-        record = replace(record, road=happened.way.road)
+    record = replace(record, road=happened.way.road)
     for detour in happened.way.detours:
         record = with_note(record, f"went another way: {detour}")
     return record

@@ -125,7 +125,7 @@ def _why(record: Record, standing: Standing, dialect: Dialect) -> Text:
         return dialect.meaning(record.code or "").meaning
     if standing is Standing.SETTLED and record.resolution is not None:
         return FOUND[bool(record.resolution.moved)]
-    reasons = _WHY if _is_about_money(record, dialect) else _WHY_NO_MONEY
+    reasons = _WHY if dialect.kinds[record.kind].financial else _WHY_NO_MONEY
     return reasons.get(standing) or _doubt(record)
 
 
@@ -134,11 +134,7 @@ def _advice(record: Record, standing: Standing, duty: Text, dialect: Dialect) ->
         return dialect.meaning(record.code or "").action
     if standing is Standing.IN_DOUBT and duty in {DUTIES[OnSilence.ASK], UNRESOLVED}:
         return _CALL
-    return (_ADVICE if _is_about_money(record, dialect) else _ADVICE_NO_MONEY)[standing]
-
-
-def _is_about_money(record: Record, dialect: Dialect) -> bool:
-    return dialect.kinds[record.kind].on_silence is not OnSilence.FORGET
+    return (_ADVICE if dialect.kinds[record.kind].financial else _ADVICE_NO_MONEY)[standing]
 
 
 def _doubt(record: Record) -> Text:

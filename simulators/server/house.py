@@ -99,8 +99,6 @@ class House:
         # In the order of their coming: the first is the one who has been quiet longest.
         self._strangers: dict[Guest, None] = {}
         self._room = connections_max()
-        self._empty = asyncio.Event()
-        self._empty.set()
         self._left = asyncio.Event()
         """Somebody has left."""
         self._held: list[tuple[float, int, Guest, Reply]] = []
@@ -137,7 +135,6 @@ class House:
         """Take a guest in. Where there is no room, who has said nothing yet gives way, the earliest first."""
         self._guests.add(guest)
         self._strangers[guest] = None
-        self._empty.clear()
         if guest.door.is_shut:
             # He was accepted before that, and is introduced after.
             guest.abort()
@@ -149,16 +146,13 @@ class House:
         self._guests.discard(guest)
         self._strangers.pop(guest, None)
         self._left.set()
-        if not self._guests:
-            self._empty.set()
 
     async def clear(self, door: Door) -> None:
         """Cut whoever came through one door, and wait until they are gone: a cut takes effect when the loop turns."""
         for guest in self._behind(door):
             guest.abort()
         while self._behind(door):
-            self._left.clear()
-            await self._left.wait()
+            await self._departure()
 
     async def close(self) -> None:
         """Let what is being sent leave, and wait for it; every guest sees to it that this ends. The doors are shut."""
@@ -167,7 +161,13 @@ class House:
             self._alarm.cancel()
         for guest in tuple(self._guests):
             guest.close()
-        await self._empty.wait()
+        while self._guests:
+            await self._departure()
+
+    async def _departure(self) -> None:
+        """Wait until somebody leaves."""
+        self._left.clear()
+        await self._left.wait()
 
     def _behind(self, door: Door) -> tuple[Guest, ...]:
         return tuple(guest for guest in self._guests if guest.door is door)

@@ -23,7 +23,6 @@ from pos_engine.terminal import Terminal
 from pos_engine.transport.rfc2217 import ANSWER, COM_PORT, IAC, RESUME, SB, SE, SUSPEND, WILL, Rfc2217Stream, setting
 from pos_engine.transport.tcp import TcpStream
 from pos_engine.transport.tls import TlsFiles, TlsStream
-from pos_engine.values import Amount
 from tests.support.echo_host import WAIT_S, EchoHost, frame, read_frame, swallowing_port
 from tests.support.leaping_clock import LeapingClock
 from tests.support.shop import Shop
@@ -37,9 +36,6 @@ if TYPE_CHECKING:
 
 PLENTY_S: Final = 10.0
 SHORT_S: Final = 0.3
-PATIENCE_S: Final = 0.5
-REVERSAL: Final = "0400"
-SALE: Final = Amount.cny("12.34")
 READ_BYTES: Final = 4096
 SETTINGS: Final = 5
 """Speed, data bits, parity, stop bits and flow control."""

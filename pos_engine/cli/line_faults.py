@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypedDict
 
 import click
 
+from pos_engine.config.address import BAUD_DEFAULT
 from pos_engine.errors import LinkError, UsageError
 from pos_engine.values import Text
 
@@ -28,8 +29,6 @@ EXAMPLE: Final = (
     "pos-engine acquirer faults --serial --fault 'flip to-host at 17.3' --fault 'drop to-terminal 1%' --seed 7\n"
     "pos-engine acquirer faults --between /dev/ttyUSB0 /dev/ttyUSB1 --fault 'stall to-terminal 2s at 7' --times 3"
 )
-
-DEFAULT_BAUD: Final = 9600
 
 
 class LineChoices(TypedDict):
@@ -67,7 +66,7 @@ _OPTIONS: Final = (
     click.option("--to", metavar="ADDRESS", help="Where the host listens: tcp://127.0.0.1:9583."),
     click.option("--serial", is_flag=True, help="Make two serial devices and the line between them."),
     click.option("--between", metavar="DEVICE DEVICE", nargs=2, help="The terminal's and the host's serial device."),
-    click.option("--baud", type=int, help=f"Speed of both devices of --between; default {DEFAULT_BAUD}."),
+    click.option("--baud", type=int, help=f"Speed of both devices of --between; default {BAUD_DEFAULT}."),
     click.option("--fault", metavar="TEXT", multiple=True, help="What goes wrong, as 'drop to-host 1%'; repeatable."),
     click.option("--seed", type=int, default=0, show_default=True, help="What chance decides follows from it."),
     click.option("--for", "seconds", type=float, metavar="SECONDS", help="Then the line is smooth."),
@@ -169,7 +168,7 @@ def _line(output: Output, choices: LineChoices) -> Iterator[_Proxy]:
             _tell_devices(output, line.terminal_device, line.host_device)
             yield line
     elif choices["between"] is not None:
-        baud = DEFAULT_BAUD if choices["baud"] is None else choices["baud"]
+        baud = BAUD_DEFAULT if choices["baud"] is None else choices["baud"]
         between = DeviceProxy(*choices["between"], *faults, baud=baud, seed=seed, on_strike=told)
         with between, _ending(output, between):
             _tell_devices(output, *choices["between"])

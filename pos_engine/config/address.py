@@ -37,6 +37,7 @@ ROUTES_MAX: Final = 8
 SECONDS: Final = (0.1, 300.0)
 ECHO_SECONDS: Final = (10.0, 86_400.0)
 """A sign of life is a whole exchange, kept in the journal like any other: more often would wear the disk."""
+BAUD_DEFAULT: Final = 9600
 BAUD_RATES: Final = (1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600)
 HOST_CHARACTERS_MAX: Final = 253
 DEVICE_CHARACTERS_MAX: Final = 255
@@ -65,7 +66,7 @@ class SerialLine:
     A message is binary: seven bits cannot carry it, and a flow control by characters would eat those that stand in it.
     """
 
-    baud: int = 9600
+    baud: int = BAUD_DEFAULT
     bits: int = 8
     parity: Parity = "N"
     stop: int = 1

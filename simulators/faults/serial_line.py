@@ -18,6 +18,7 @@ import tty
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from pos_engine.config.address import BAUD_DEFAULT
 from pos_engine.errors import UsageError
 from simulators.faults.connection import read_fault
 from simulators.faults.ends import DeviceEnd
@@ -169,7 +170,7 @@ class DeviceProxy:
         terminal_device: str,
         host_device: str,
         *faults: Fault | str,
-        baud: int = 9600,
+        baud: int = BAUD_DEFAULT,
         seed: int = 0,
         on_strike: Callable[[Strike], None] | None = None,
     ) -> None:

@@ -196,7 +196,7 @@ def _nobody_asks(_until: datetime | None) -> None:
 class TlsStream:
     """A `Stream` over `inner`, to the host whose certificate is made out to `server_name`, a name or an IP address."""
 
-    __slots__ = ("_conversation", "_fault", "_files", "_held", "_inner", "_monotonic", "_name", "_shown", "_until")
+    __slots__ = ("_conversation", "_fault", "_files", "_held", "_inner", "_monotonic", "_name", "_shown")
 
     def __init__(
         self,
@@ -207,7 +207,10 @@ class TlsStream:
         monotonic: Callable[[], float] = time.monotonic,
         shown: Callable[[datetime | None], object] = _nobody_asks,
     ) -> None:
-        """Remember what to connect; nothing happens yet. `shown` is told of each `host_certificate_until`."""
+        """Remember what to connect; nothing happens yet.
+
+        `shown` is told when the certificate ends that the host has shown; `None` where that cannot be read.
+        """
         self._inner = inner
         self._files = files
         # A certificate names a host without the dot that may end its name.
@@ -217,7 +220,6 @@ class TlsStream:
         self._fault: Fault | None = NOT_CONNECTED
         self._held = b""
         self._shown = shown
-        self._until: datetime | None = None
 
     @property
     def peer(self) -> str:
@@ -228,11 +230,6 @@ class TlsStream:
     def is_line(self) -> bool:
         """A connection: it begins with nothing in it."""
         return False
-
-    @property
-    def host_certificate_until(self) -> datetime | None:
-        """When the certificate ends that the host has shown; `None` before `connect`, and where it cannot be read."""
-        return self._until
 
     def connect(self, timeout_s: float) -> None:
         """Connect the inner stream and agree on keys, all within the one deadline; else `NotSent`, and it is closed."""
@@ -248,8 +245,7 @@ class TlsStream:
             self._say(conversation)
             self._inner.close()
             raise
-        self._until = conversation.host_certificate_until
-        self._shown(self._until)
+        self._shown(conversation.host_certificate_until)
         self._conversation, self._fault = conversation, None
 
     def send(self, data: bytes, timeout_s: float) -> None:

@@ -24,6 +24,7 @@ from tests.support.echo_host import WAIT_S, EchoHost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
     from pathlib import Path
 
 NAME: Final = "pos.example"
@@ -126,10 +127,16 @@ def protected(
 
 @contextmanager
 def connecting(
-    script: Callable[[socket.socket], None], files: TlsFiles, name: str = NAME
+    script: Callable[[socket.socket], None],
+    files: TlsFiles,
+    name: str = NAME,
+    shown: Callable[[datetime | None], object] = lambda _until: None,
 ) -> Iterator[tuple[TlsStream, EchoHost]]:
     """Run a host with one script, and make a stream to it that is not connected yet."""
-    with EchoHost(script) as host, closing(TlsStream(TcpStream(*host.address), files, name)) as stream:
+    with (
+        EchoHost(script) as host,
+        closing(TlsStream(TcpStream(*host.address), files, name, shown=shown)) as stream,
+    ):
         yield stream, host
 
 

@@ -27,6 +27,7 @@ from tests.support.echo_host import WAIT_S, EchoHost, frame, read_frame, swallow
 from tests.support.leaping_clock import LeapingClock
 from tests.support.shop import Shop
 from tests.support.tls_host import NAME, Heard, Pki, echo_back, host_context, protected
+from tests.support.two_roads import a_shop_with_two_roads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,6 +98,17 @@ def swallow(connection: socket.socket) -> None:
     """Read everything and say nothing."""
     while read_frame(connection) is not None:
         pass
+
+
+def test_a_setting_of_a_road_that_was_used_before_counts(tmp_path: Path) -> None:
+    """The address of another road is taken as it is said, also when it was said otherwise before."""
+    with a_shop_with_two_roads(tmp_path, first_is_open=True) as (_, second, _, terminal):
+        terminal.use_route(second.address)
+        terminal.echo()
+        terminal.use_route(None)
+        terminal.use_route(f"{second.address}?keep=no")
+        terminal.echo()
+        assert not any(each.connected for each in terminal.status().routes)
 
 
 def test_a_request_without_time_left_says_nothing_about_any_road(town: Town) -> None:

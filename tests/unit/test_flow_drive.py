@@ -419,6 +419,16 @@ def test_a_road_that_matters_to_nobody_costs_no_saving_before_the_wait(way: Way,
     assert exchange == [Save, Send, Listen, Save]
 
 
+def test_what_undoes_a_known_outcome_takes_any_road() -> None:
+    script, sold = sent_by(Way("the second road", is_first=False), sale())
+    approved = outcome_of(sold, PROFILE.dialect)
+    assert isinstance(approved, Approved)
+    script.replies = [approve()]
+    script.run(Order(kind=Kind.VOID, amount=approved.amount, original=approved.reference))
+    roads = [(effect.message.mti, effect.road) for effect in script.effects if isinstance(effect, Send)]
+    assert roads == [("0200", None), ("0200", None)]
+
+
 def test_only_the_first_reversal_that_may_leave_takes_the_road_of_its_sale() -> None:
     def by_the_second_road(reply: Reply) -> Reply:
         def replied(request: Message, now: Instant) -> Happening:
